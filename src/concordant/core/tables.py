@@ -1,0 +1,203 @@
+"""Table files into data frames: JSONL, JSON, CSV, TSV and Parquet, with an error that names the line.
+
+The one place where table files are read; items and the readers of recorded behaviour stand on it. The fast
+native readers of polars do the work; only when one of them refuses a file is it gone through line by line, to
+say where it is broken.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import zlib
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from concordant.core.errors import DataError
+
+FORMATS = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "json",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+}
+
+
+def table_format(path: Path) -> str:
+    """Name the format of a table file by its suffix; a further ``.gz`` is allowed.
+
+    Raises
+    ------
+    DataError
+        If the suffix is not one of the known ones.
+    """
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    if suffixes and suffixes[-1] == ".gz":
+        suffixes.pop()
+    if not suffixes or suffixes[-1] not in FORMATS:
+        message = f"{path}: the format is not known by its suffix; allowed: {', '.join(FORMATS)} (and .gz)"
+        raise DataError(message)
+    return FORMATS[suffixes[-1]]
+
+
+def read_table(path: str | Path, format: str | None = None, limit: int | None = None) -> pl.DataFrame:
+    """Read a table file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    format
+        ``"jsonl"``, ``"json"``, ``"csv"``, ``"tsv"`` or ``"parquet"``; by default known from the suffix.
+    limit
+        Read the first `limit` rows only.
+
+    Returns
+    -------
+    pl.DataFrame
+        At least one row.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, empty, not UTF-8 or malformed; the line is named where there are lines.
+    """
+    path = Path(path)
+    _check_there(path)
+    format = format or table_format(path)
+    if format == "parquet":
+        frame = _parquet(path, limit)
+    else:
+        frame = _text_table(path, read_text(path), format, limit)
+    if frame.is_empty():
+        message = f"{path} holds no rows"
+        raise DataError(message)
+    return frame
+
+
+def read_text(path: str | Path) -> str:
+    """Read a whole UTF-8 text file (gunzipped if it ends in ``.gz``), or say what is wrong with it."""
+    path = Path(path)
+    data = _bytes(path)
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        byte = f"byte {data[error.start]:#04x}"
+        message = f"{path}, line {line}: not UTF-8 text ({byte}); save the file as UTF-8"
+        raise DataError(message) from None
+
+
+def _check_there(path: Path) -> None:
+    if path.is_dir():
+        message = f"{path} is a folder, not a file"
+    elif not path.exists():
+        message = f"{path}: there is no such file"
+    else:
+        return
+    raise DataError(message)
+
+
+def _bytes(path: Path) -> bytes:
+    _check_there(path)
+    try:
+        data = gzip.decompress(path.read_bytes()) if path.suffix.lower() == ".gz" else path.read_bytes()
+    except (OSError, EOFError, zlib.error) as error:
+        message = f"{path} cannot be read: {error}"
+        raise DataError(message) from None
+    if not data or data.isspace():
+        message = f"{path} is empty"
+        raise DataError(message)
+    return data
+
+
+def _parquet(path: Path, limit: int | None) -> pl.DataFrame:
+    try:
+        return pl.read_parquet(path, n_rows=limit)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        message = f"{path} is not a readable Parquet file: {_first_line(error)}"
+        raise DataError(message) from None
+
+
+def _text_table(path: Path, text: str, format: str, limit: int | None) -> pl.DataFrame:
+    if format == "json":
+        return _json(path, text, limit)
+    if format == "jsonl":
+        try:
+            frame = pl.read_ndjson(text.encode(), infer_schema_length=None)
+        except pl.exceptions.PolarsError:
+            frame = _from_rows(path, _json_lines(path, text, limit))
+        return frame if limit is None else frame.head(limit)
+    separator = "\t" if format == "tsv" else ","
+    try:
+        return pl.read_csv(text.encode(), separator=separator, n_rows=limit, infer_schema_length=10_000)
+    except pl.exceptions.PolarsError:
+        _check_row_lengths(path, text, separator)
+    try:  # a column that looks like numbers at first and holds text later
+        return pl.read_csv(text.encode(), separator=separator, n_rows=limit, infer_schema_length=None)
+    except pl.exceptions.PolarsError as error:
+        message = f"{path} is not a readable {format.upper()} file: {_first_line(error)}"
+        raise DataError(message) from None
+
+
+def _json(path: Path, text: str, limit: int | None) -> pl.DataFrame:
+    try:
+        document = json.loads(text)
+    except json.JSONDecodeError as error:
+        message = f"{path}, line {error.lineno}, column {error.colno}: malformed JSON: {error.msg}"
+        raise DataError(message) from None
+    rows = document.get("rows") if isinstance(document, dict) else document
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        message = f"{path}: allowed is an array of objects, or an object with such an array under 'rows'"
+        raise DataError(message)
+    return _from_rows(path, rows[:limit])
+
+
+def _from_rows(path: Path, rows: list[dict[str, Any]]) -> pl.DataFrame:
+    try:
+        return pl.DataFrame(rows, infer_schema_length=None, strict=False)
+    except (pl.exceptions.PolarsError, TypeError, OverflowError, UnicodeEncodeError) as error:
+        message = f"{path}: the rows do not fit into one table: {_first_line(error)}"
+        raise DataError(message) from None
+
+
+def _json_lines(path: Path, text: str, limit: int | None) -> list[dict[str, Any]]:
+    rows = []
+    for number, line in enumerate(text.split("\n"), start=1):  # not splitlines: U+2028 may stand in JSON
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            message = f"{path}, line {number}: malformed JSON: {error.msg} (column {error.colno})"
+            raise DataError(message) from None
+        if not isinstance(row, dict):
+            message = f"{path}, line {number}: allowed is one JSON object a line, got {type(row).__name__}"
+            raise DataError(message)
+        rows.append(row)
+        if limit is not None and len(rows) == limit:
+            break
+    return rows
+
+
+def _check_row_lengths(path: Path, text: str, separator: str) -> None:
+    import csv
+
+    expected = None
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    for row in reader:
+        if expected is None:
+            expected = len(row)
+        elif row and len(row) != expected:
+            message = f"{path}, line {reader.line_num}: {len(row)} fields where the header has {expected}"
+            raise DataError(message)
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().split("\n", 1)[0]
