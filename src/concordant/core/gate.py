@@ -1,0 +1,194 @@
+"""Gates: a bound on a finding, which holds, fails, or cannot be decided by the data there are.
+
+A gate holds when the test of "the true value is on the wrong side of the bound" rejects, and fails when the test of "it is on
+the right side" does; both tests are the inversion of the finding's own interval, so a gate and the interval printed beside it
+never contradict each other. Several gates are one family: their p values are adjusted by Holm's method, so that a suite of
+many gates does not pass or fail by luck.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any, Literal
+
+import numpy as np
+
+from concordant.core.errors import ConfigError
+from concordant.core.finding import Finding
+from concordant.core.statistics import holm
+
+State = Literal["holds", "fails", "undecided"]
+
+_COMPARISON = re.compile(r"\s*(?P<measure>[A-Za-z_][\w.@^]*)\s*(?P<sign><=|>=|<|>)\s*(?P<bound>[-+]?[\d.eE+-]+%?)\s*")
+_WITHIN = re.compile(
+    r"\s*(?P<measure>[A-Za-z_][\w.@^]*)\s+within\s+\[?\s*(?P<low>[-+]?[\d.eE+-]+%?)\s*(?:,|to)\s*(?P<high>[-+]?[\d.eE+-]+%?)\s*\]?\s*"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """A measure and the range its true value must lie in.
+
+    Parameters
+    ----------
+    measure
+        Name of a finding of the relation the gate belongs to.
+    low, high
+        The range, infinite on an open side.
+
+    Examples
+    --------
+    >>> Gate.parse("negative_flip_rate <= 2%")
+    Gate(measure='negative_flip_rate', low=-inf, high=0.02)
+    >>> str(Gate.parse("gain within -0.01 to 0.01"))
+    'gain within -0.01 to 0.01'
+    """
+
+    measure: str
+    low: float = -math.inf
+    high: float = math.inf
+
+    @classmethod
+    def parse(cls, text: str) -> Gate:
+        """Read ``MEASURE <= BOUND``, ``MEASURE >= BOUND`` or ``MEASURE within LOW to HIGH``; bounds may be percent.
+
+        Raises
+        ------
+        ConfigError
+            If the text is none of these.
+        """
+        try:
+            if match := _COMPARISON.fullmatch(text):
+                bound = _number(match["bound"])
+                return cls(match["measure"], high=bound) if "<" in match["sign"] else cls(match["measure"], low=bound)
+            if match := _WITHIN.fullmatch(text):
+                gate = cls(match["measure"], _number(match["low"]), _number(match["high"]))
+                if gate.low < gate.high:
+                    return gate
+        except ValueError:
+            pass
+        message = (
+            f"the gate {text!r} does not parse; allowed: 'MEASURE <= NUMBER', 'MEASURE >= NUMBER',"
+            " 'MEASURE within LOW to HIGH', for example 'negative_flip_rate <= 0.02'"
+        )
+        raise ConfigError(message)
+
+    def __str__(self) -> str:
+        if math.isinf(self.low):
+            return f"{self.measure} <= {self.high:g}"
+        if math.isinf(self.high):
+            return f"{self.measure} >= {self.low:g}"
+        return f"{self.measure} within {self.low:g} to {self.high:g}"
+
+    def p_values(self, finding: Finding) -> tuple[float, float]:
+        """Return the p values for "it holds" and for "it fails", small when the data say so."""
+        estimate = finding.estimate
+        sides = []
+        if math.isfinite(self.high):
+            sides.append((estimate.p_value(self.high, "less"), estimate.p_value(self.high, "greater")))
+        if math.isfinite(self.low):
+            sides.append((estimate.p_value(self.low, "greater"), estimate.p_value(self.low, "less")))
+        holds, fails = zip(*sides, strict=True)
+        # Inside the range means inside both bounds (two one-sided tests); outside means outside one of the two.
+        return max(holds), min(1.0, len(sides) * min(fails))
+
+
+@dataclass(frozen=True, slots=True)
+class GateResult:
+    """What became of a gate.
+
+    Parameters
+    ----------
+    gate, finding
+        The bound and the figure.
+    state
+        "holds", "fails" or "undecided".
+    p_holds, p_fails
+        Adjusted p values of the two tests.
+    needed_n
+        When undecided: about how many units would decide it with a power of 80 % if the estimate is the truth;
+        None where no number would, because the estimate lies on the bound.
+    """
+
+    gate: Gate
+    finding: Finding
+    state: State
+    p_holds: float
+    p_fails: float
+    needed_n: int | None = None
+
+    def sentence(self) -> str:
+        """Say it in one sentence for people."""
+        finding = self.finding
+        figure = f"{finding.value:.4g} ({finding.low:.4g} to {finding.high:.4g}, n={finding.n} {finding.unit})"
+        text = f"{self.gate}: {self.state}, {figure}"
+        if self.state != "undecided":
+            return text
+        if self.needed_n is None:
+            return f"{text}; the estimate lies on the bound, more {finding.unit} would hardly decide it"
+        return f"{text}; about {self.needed_n:,} {finding.unit} would decide it"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the result as one flat row."""
+        return {
+            "gate": str(self.gate),
+            "relation": self.finding.relation,
+            "state": self.state,
+            "p_holds": self.p_holds,
+            "p_fails": self.p_fails,
+            "needed_n": self.needed_n,
+            "sentence": self.sentence(),
+        }
+
+
+def decide(gates: Sequence[tuple[Gate, Finding]], *, alpha: float = 0.05) -> list[GateResult]:
+    """Decide a family of gates.
+
+    Parameters
+    ----------
+    gates
+        Each gate with the finding it bounds.
+    alpha
+        Two-sided error rate of the family, shared half and half by "holds" and "fails": 0.05 matches 95 % intervals.
+
+    Returns
+    -------
+    list of GateResult
+        In the order given.
+    """
+    if not gates:
+        return []
+    raw = np.array([gate.p_values(finding) for gate, finding in gates])
+    adjusted = np.column_stack([holm(raw[:, 0]), holm(raw[:, 1])])
+    results = []
+    for (gate, finding), (p_holds, p_fails) in zip(gates, adjusted, strict=True):
+        state: State = "holds" if p_holds <= alpha / 2 else "fails" if p_fails <= alpha / 2 else "undecided"
+        needed = _needed_n(gate, finding, alpha) if state == "undecided" else None
+        results.append(GateResult(gate, finding, state, float(p_holds), float(p_fails), needed))
+    return results
+
+
+def _needed_n(gate: Gate, finding: Finding, alpha: float, power: float = 0.8) -> int | None:
+    estimate = finding.estimate
+    quantile = NormalDist().inv_cdf
+    needed = []
+    for bound in (gate.low, gate.high):
+        if not math.isfinite(bound):
+            continue
+        sd = estimate.stderr * math.sqrt(estimate.n)
+        if "wilson" in estimate.method:  # an estimate of 0 or 1 has no spread of its own; the bound's is what counts
+            sd = max(sd, math.sqrt(max(bound * (1 - bound), 0.0)))
+        distance = abs(bound - estimate.value)
+        if not distance or not math.isfinite(sd):
+            return None
+        needed.append(math.ceil(((quantile(1 - alpha / 2) + quantile(power)) * sd / distance) ** 2))
+    return max(*needed, estimate.n + 1)
+
+
+def _number(text: str) -> float:
+    value = float(text.removesuffix("%"))
+    return value / 100 if text.endswith("%") else value

@@ -1,0 +1,207 @@
+"""What a check found: one result a relation, the gates, and what was asked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from concordant.core.errors import ConfigError, nearest
+from concordant.core.finding import Finding
+from concordant.core.gate import GateResult
+from concordant.core.registry import lookup
+
+if TYPE_CHECKING:
+    from concordant.core.behaviours import Behaviours
+    from concordant.core.items import Items
+    from concordant.core.relation import Relation
+
+EXIT_CODES = {"holds": 0, "fails": 1, "undecided": 3}
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one relation found.
+
+    Parameters
+    ----------
+    relation
+        The relation.
+    items
+        The items, n of them.
+    answers
+        The behaviours of each variant by its name, aligned with the items.
+    verdicts
+        One row an item: `agreement` and the columns of the measures.
+    findings
+        The findings over all items by the name of their measure.
+    slices
+        The findings on slices, most telling first: sorted by adjusted p.
+
+    Examples
+    --------
+    ``report["versions.flips"].negative_flip_rate`` is the `Finding` of that measure.
+    """
+
+    relation: Relation
+    items: Items
+    answers: Mapping[str, Behaviours]
+    verdicts: pl.DataFrame
+    findings: dict[str, Finding]
+    slices: list[Finding] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """Name of the relation."""
+        return self.relation.name
+
+    def __getattr__(self, measure: str) -> Finding:
+        if measure.startswith("_"):
+            raise AttributeError(measure)
+        try:
+            return self.findings[measure]
+        except KeyError:
+            message = f"{self.name} has no finding {measure!r}; {nearest(measure, self.findings)}"
+            raise AttributeError(message) from None
+
+    def __getitem__(self, measure: str) -> Finding:
+        if measure not in self.findings:
+            message = f"{self.name} has no finding {measure!r}; {nearest(measure, self.findings)}"
+            raise ConfigError(message)
+        return self.findings[measure]
+
+    def table(self, index: Any = None) -> pl.DataFrame:
+        """Return the wide table: one row an item, with the inputs, outputs and outcomes of every variant, and the verdicts.
+
+        Parameters
+        ----------
+        index
+            Row numbers to take, or None for all.
+        """
+        frame = self.items.frame.select(c for c in self.items.frame.columns if c != "choices")
+        for name, behaviours in self.answers.items():
+            frame = frame.join(behaviours.wide(name), left_on="id", right_on="item", how="left", maintain_order="left")
+        verdicts = self.verdicts.rename({c: f"verdict.{c}" for c in self.verdicts.columns})
+        frame = frame.hstack(verdicts)
+        return frame if index is None else frame[index]
+
+    def worst(self, k: int = 10) -> pl.DataFrame:
+        """Return the `k` items with the least agreement, their variants side by side; items that agree are left out."""
+        order = pl.DataFrame({"agreement": self.verdicts["agreement"]}).with_row_index("row")
+        order = order.filter(pl.col("agreement") < 1).sort("agreement", "row").head(k)
+        return self._few(order["row"])
+
+    def _few(self, rows: pl.Series) -> pl.DataFrame:
+        # Cut down before joining: the worst ten of a million items should not cost a table of a million.
+        index = rows.to_numpy()
+        ids = self.items.ids.gather(index)
+        answers = {}
+        for name, b in self.answers.items():
+            kept = b.frame.filter(pl.col("item").is_in(ids.implode()))
+            asked = b.items.rows(b.items.ids.is_in(ids.implode()).to_numpy())
+            answers[name] = type(b)(asked, kept, b.n, b.model, b.classes)
+        small = Result(self.relation, self.items.rows(index), answers, self.verdicts[index], {})
+        return small.table()
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a check found.
+
+    Parameters
+    ----------
+    title
+        What was checked, in a line.
+    items
+        The items.
+    results
+        The result of each relation by its name.
+    gates
+        What became of the gates, in the order in which they were given.
+    about
+        What was asked: models, data digest, seeds, versions, times; plain JSON values.
+    """
+
+    title: str
+    items: Items
+    results: dict[str, Result]
+    gates: list[GateResult]
+    about: dict[str, Any]
+
+    def __getitem__(self, relation: str) -> Result:
+        if relation not in self.results:
+            message = f"the report has no relation {relation!r}; {nearest(relation, self.results)}"
+            raise ConfigError(message)
+        return self.results[relation]
+
+    @property
+    def findings(self) -> list[Finding]:
+        """All findings over all items."""
+        return [finding for result in self.results.values() for finding in result.findings.values()]
+
+    @property
+    def slices(self) -> list[Finding]:
+        """All findings on slices."""
+        return [finding for result in self.results.values() for finding in result.slices]
+
+    @property
+    def state(self) -> str:
+        """``"fails"`` if a gate fails, else ``"undecided"`` if one is, else ``"holds"``."""
+        states = {gate.state for gate in self.gates}
+        return "fails" if "fails" in states else "undecided" if "undecided" in states else "holds"
+
+    @property
+    def exit_code(self) -> int:
+        """0 when all gates hold, 1 when one fails, 3 when none fails and one is undecided."""
+        return EXIT_CODES[self.state]
+
+    def worst(self, relation: str, k: int = 10) -> pl.DataFrame:
+        """Return the `k` items that agree least in a relation, their variants side by side."""
+        return self[relation].worst(k)
+
+    def frame(self) -> pl.DataFrame:
+        """Return all findings, over all items and on slices, as one table."""
+        rows = [finding.to_dict() for finding in (*self.findings, *self.slices)]
+        return pl.DataFrame(rows, infer_schema_length=None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain JSON values: what ``--json`` prints."""
+        return {
+            "title": self.title,
+            "state": self.state,
+            "exit_code": self.exit_code,
+            "n_items": len(self.items),
+            "gates": [gate.to_dict() for gate in self.gates],
+            "findings": [finding.to_dict() for finding in self.findings],
+            "slices": [finding.to_dict() for finding in self.slices],
+            "about": self.about,
+        }
+
+    def save(self, path: str | Path) -> Path:
+        """Write the report; the suffix says how: ``.html``, ``.json``, ``.xml`` (JUnit), ``.md`` or ``.parquet``.
+
+        Raises
+        ------
+        ConfigError
+            If no writer is registered for the suffix.
+        """
+        path = Path(path)
+        writer = lookup("writers", path.suffix.lstrip(".").lower() or "html")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        writer(self, path)
+        return path
+
+    def _repr_html_(self) -> str:
+        return str(lookup("writers", "fragment")(self))
+
+    def __repr__(self) -> str:
+        lines = [f"Report: {self.title} ({len(self.items)} items)"]
+        for finding in self.findings:
+            p = "" if finding.p_value is None or math.isnan(finding.p_value) else f", p={finding.p_value:.2g}"
+            lines.append(f"  {finding.name}: {finding.value:.4g} ({finding.low:.4g} to {finding.high:.4g}, n={finding.n}{p})")
+        lines += [f"  gate {gate.sentence()}" for gate in self.gates]
+        return "\n".join(lines)
