@@ -1,0 +1,200 @@
+"""Classifiers and regressors in ONNX files, run by ONNX Runtime on the CPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import polars as pl
+
+from concordant.core.errors import ModelError, require
+from concordant.models.fingerprints import files_fingerprint
+from concordant.models.rows import answer_frame, inputs_of, repeat
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from concordant.core.items import Items
+    from concordant.core.model import Request
+
+Task = Literal["auto", "classifier", "regressor"]
+
+NUMBERS = {
+    "tensor(float)": np.float32,
+    "tensor(double)": np.float64,
+    "tensor(float16)": np.float16,
+    "tensor(int64)": np.int64,
+    "tensor(int32)": np.int32,
+    "tensor(bool)": np.bool_,
+    "tensor(string)": np.object_,
+}
+
+
+class OnnxModel:
+    """An ONNX classifier or regressor as a batch model.
+
+    What its outputs mean is told from their shapes:
+
+    - a column of labels (integers or texts) is the prediction, and a table of floats or a list of
+      dictionaries (``zipmap``) beside it are the probabilities;
+    - a table of floats with several columns alone is logits (or probabilities, where its rows sum to 1): the
+      prediction is the column of the greatest;
+    - a single column of floats is the prediction of a regressor.
+
+    Parameters
+    ----------
+    path
+        The file.
+    classes
+        Labels of the columns of the probabilities, where the file does not tell: a sequence, or one text
+        with commas.
+    task
+        What a single output of floats is: ``"classifier"`` (logits) or ``"regressor"``, where the number
+        of its columns does not tell.
+    threads
+        Threads within one operator; 0 lets ONNX Runtime decide.
+    name
+        What reports call it; the name of the file by default.
+    batch_size
+        Rows in one call.
+
+    Raises
+    ------
+    ModelError
+        If the file cannot be read or run, or its outputs are none of the above.
+    MissingExtraError
+        If ONNX Runtime is not installed.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        classes: str | Sequence[Any] | None = None,
+        task: Task = "auto",
+        threads: int = 0,
+        name: str | None = None,
+        batch_size: int = 8192,
+    ) -> None:
+        path = Path(path)
+        if task not in ("auto", "classifier", "regressor"):
+            message = f"task of {path}: allowed are auto, classifier and regressor, got {task!r}"
+            raise ModelError(message)
+        # Great weights lie beside the file, as model.onnx.data or model.onnx_data.
+        self.fingerprint = files_fingerprint(
+            [path, *path.parent.glob(f"{path.name}[._]data")], str(classes), task
+        )
+        self.name = name or path.stem
+        self.batch_size = batch_size
+        self.classes = classes.split(",") if isinstance(classes, str) else classes and list(classes)
+        self._task = task
+        self._session = _session(path, threads)
+
+    def __repr__(self) -> str:
+        return f"OnnxModel({self.name})"
+
+    def respond(self, items: Items, request: Request) -> pl.DataFrame:
+        """Predict all `items`; see `BatchModel.respond`."""
+        feeds = self._feeds(items)
+        fixed = self._session.get_inputs()[0].shape[0]
+        size = fixed if isinstance(fixed, int) and fixed > 0 else len(items)
+        parts = [self._run(feeds, start, size) for start in range(0, len(items), size)]
+        columns = [_joined(column)[: len(items)] for column in zip(*parts, strict=True)]
+        outputs, probabilities = self._read(columns)
+        frame = answer_frame(self.name, items, outputs, probabilities=probabilities)
+        return repeat(frame, request.n)  # type: ignore[no-any-return]
+
+    def _feeds(self, items: Items) -> dict[str, Any]:
+        """Return the array of each input of the graph: all features, or one column of the table an input."""
+        inputs, nodes = inputs_of(items), self._session.get_inputs()
+        if len(nodes) == 1:
+            table = inputs.to_numpy() if isinstance(inputs, pl.DataFrame) else np.asarray(inputs)
+            columns = {nodes[0].name: table.reshape(-1, 1) if table.ndim == 1 else table}
+        elif isinstance(inputs, pl.DataFrame) and {node.name for node in nodes} <= set(inputs.columns):
+            columns = {node.name: inputs[node.name].to_numpy().reshape(-1, 1) for node in nodes}
+        else:
+            names = ", ".join(node.name for node in nodes)
+            got = items.inputs.dtype
+            message = f"model {self.name!r} takes a table with the columns {names}, got inputs of {got}"
+            raise ModelError(message)
+        return {node.name: columns[node.name].astype(NUMBERS.get(node.type, np.float32)) for node in nodes}
+
+    def _run(self, feeds: dict[str, Any], start: int, size: int) -> list[Any]:
+        """Run `size` rows; a graph of a fixed number of rows gets its last rows again to fill it up."""
+        rows = {name: column[start : start + size] for name, column in feeds.items()}
+        lack = size - min(len(column) for column in rows.values())
+        if lack:
+            rows = {
+                name: np.concatenate([column, np.repeat(column[-1:], lack, axis=0)])
+                for name, column in rows.items()
+            }
+        try:
+            return self._session.run(None, rows)  # type: ignore[no-any-return]
+        except Exception as error:
+            message = f"model {self.name!r} cannot take its inputs: {str(error).strip().splitlines()[0]}"
+            raise ModelError(message) from None
+
+    def _read(self, columns: Sequence[Any]) -> tuple[Any, NDArray[Any] | None]:
+        """Return predictions and probabilities from the outputs of the graph."""
+        zipped = [column for column in columns if isinstance(column, list)]
+        if zipped:
+            self.classes = self.classes or list(zipped[0][0])
+        arrays = [np.array([list(row.values()) for row in column]) for column in zipped]
+        arrays += [column for column in columns if isinstance(column, np.ndarray)]
+        labels = [array for array in arrays if array.dtype.kind in "iUO"]
+        tables = [array for array in arrays if array.dtype.kind == "f" and array.ndim == 2]
+        if labels:
+            proper = [table for table in tables if _is_simplex(table) or np.isnan(table).any()]
+            return labels[0].ravel(), proper[0] if proper else None
+        tables += [array.reshape(-1, 1) for array in arrays if array.dtype.kind == "f" and array.ndim == 1]
+        if not tables:
+            shapes = ", ".join(
+                f"{node.name} {node.type} {node.shape}" for node in self._session.get_outputs()
+            )
+            message = (
+                f"model {self.name!r}: its outputs are neither labels nor numbers of each row, got {shapes}"
+            )
+            raise ModelError(message)
+        table = tables[0]
+        if self._task == "regressor" or (self._task == "auto" and table.shape[1] == 1):
+            return (table.ravel() if table.shape[1] == 1 else table).astype(np.float64), None
+        probabilities = _probabilities(table)
+        best = np.nan_to_num(probabilities, nan=-np.inf).argmax(axis=1)
+        return best if self.classes is None else np.asarray(self.classes)[best], probabilities
+
+
+def _session(path: Path, threads: int) -> Any:
+    runtime = require("onnxruntime", "onnx", "ONNX models")
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    runtime.disable_telemetry_events()
+    try:
+        return runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        message = f"{path} cannot be run by ONNX Runtime: {str(error).strip().splitlines()[0]}"
+        raise ModelError(message) from None
+
+
+def _joined(parts: Sequence[Any]) -> Any:
+    if isinstance(parts[0], list):
+        return [row for part in parts for row in part]
+    return np.concatenate(parts)
+
+
+def _is_simplex(table: NDArray[Any]) -> bool:
+    return bool((table >= 0).all() and np.allclose(table.sum(axis=1), 1, atol=1e-3))
+
+
+def _probabilities(table: NDArray[Any]) -> NDArray[np.float64]:
+    """Return rows that sum to 1 from logits: softmax, or the logistic function where there is one column."""
+    table = table.astype(np.float64)
+    if table.shape[1] == 1:
+        table = np.hstack([np.zeros_like(table), table])
+    elif _is_simplex(table):
+        return table
+    odds = np.exp(table - table.max(axis=1, keepdims=True))
+    return odds / odds.sum(axis=1, keepdims=True)  # type: ignore[no-any-return]
