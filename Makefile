@@ -44,8 +44,9 @@ format: $(STAMP)  ## put the code in its standard form
 	$(BIN)/ruff format .
 
 bench: $(STAMP)  ## the figures of docs/benchmarks.md (installs the peers first)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group bench
-	$(BIN)/python -m bench
+	test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --constraint constraints.txt torch --group bench
+	$(BIN)/python -m bench --peer-python .venv-bench/bin/python
 
 clean:
 	rm -rf $(VENV) docs/_build

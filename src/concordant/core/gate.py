@@ -12,14 +12,13 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import Any, Literal
 
 import numpy as np
 
 from concordant.core.errors import ConfigError
 from concordant.core.finding import Finding
-from concordant.core.statistics import holm
+from concordant.core.statistics import holm, needed_n
 
 State = Literal["holds", "fails", "undecided"]
 
@@ -172,21 +171,11 @@ def decide(gates: Sequence[tuple[Gate, Finding]], *, alpha: float = 0.05) -> lis
     return results
 
 
-def _needed_n(gate: Gate, finding: Finding, alpha: float, power: float = 0.8) -> int | None:
-    estimate = finding.estimate
-    quantile = NormalDist().inv_cdf
-    needed = []
-    for bound in (gate.low, gate.high):
-        if not math.isfinite(bound):
-            continue
-        sd = estimate.stderr * math.sqrt(estimate.n)
-        if "wilson" in estimate.method:  # an estimate of 0 or 1 has no spread of its own; the bound's is what counts
-            sd = max(sd, math.sqrt(max(bound * (1 - bound), 0.0)))
-        distance = abs(bound - estimate.value)
-        if not distance or not math.isfinite(sd):
-            return None
-        needed.append(math.ceil(((quantile(1 - alpha / 2) + quantile(power)) * sd / distance) ** 2))
-    return max(*needed, estimate.n + 1)
+def _needed_n(gate: Gate, finding: Finding, alpha: float) -> int | None:
+    bounds = [bound for bound in (gate.low, gate.high) if math.isfinite(bound)]
+    needed = [needed_n(finding.estimate, bound, alpha=alpha) for bound in bounds]
+    known = [n for n in needed if n is not None]
+    return max(*known, finding.n + 1) if len(known) == len(bounds) else None
 
 
 def _number(text: str) -> float:

@@ -1,0 +1,29 @@
+"""Runs the Python in README.md and docs/*.md as tests; each page is one namespace, in a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from typing import Any
+
+from sybil import Sybil
+from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
+
+
+def _setup(namespace: dict[str, Any]) -> None:
+    namespace["_folder"] = tempfile.TemporaryDirectory()
+    namespace["_before"] = os.getcwd()
+    os.chdir(namespace["_folder"].name)
+
+
+def _teardown(namespace: dict[str, Any]) -> None:
+    os.chdir(namespace["_before"])
+    namespace["_folder"].cleanup()
+
+
+pytest_collect_file = Sybil(
+    parsers=[PythonCodeBlockParser(), SkipParser()],
+    patterns=["README.md", "docs/*.md"],
+    setup=_setup,
+    teardown=_teardown,
+).pytest()
