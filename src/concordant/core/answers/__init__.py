@@ -6,7 +6,7 @@ mark before the first, and only then what stands last.
 """
 
 from concordant.core.answers.numbers import number
-from concordant.core.answers.options import choice, letter
+from concordant.core.answers.options import choice, letter, named_option
 from concordant.core.answers.texts import json_canonical, normalized
 
-__all__ = ["choice", "json_canonical", "letter", "normalized", "number"]
+__all__ = ["choice", "json_canonical", "letter", "named_option", "normalized", "number"]

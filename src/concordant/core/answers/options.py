@@ -180,3 +180,52 @@ def _by_text(rows: pl.DataFrame, form: Callable[[pl.Series], pl.Series], most: i
     found[row] = place
     found[np.bincount(row, minlength=len(rows)) > most] = -1
     return pl.Series(found).replace(-1, None)
+
+
+def named_option(names: pl.Series, choices: pl.Series) -> pl.Series:
+    """Find the option that each reference names: by its text, its letter, or its position from 0.
+
+    A column says it in one way: the first of the three ways that reads all of it is taken, so that in items
+    whose options are themselves numbers a position stays a position. Where no way reads all of it, each row
+    is read in the first way that can; positions only if none of those left is out of range, since then they
+    may count from 1.
+
+    Parameters
+    ----------
+    names
+        References, n of them: texts, letters or integers.
+    choices
+        The options of each row, a list of texts.
+
+    Returns
+    -------
+    pl.Series
+        Positions of the options from 0, null where no option is named.
+
+    Examples
+    --------
+    >>> options = pl.Series([["4", "2", "0"], ["x", "y", "z"]])
+    >>> named_option(pl.Series([2, 0]), options).to_list()
+    [2, 0]
+    >>> named_option(pl.Series(["2", "z"]), options).to_list()
+    [1, 2]
+    """
+    if names.dtype.is_float() and (names.drop_nulls() % 1 == 0).all():  # integers of a column that had gaps
+        names = names.cast(pl.Int64)
+    text = as_text(names, "the options that references name").str.strip_chars()
+    count = choices.list.len().cast(pl.Int64).fill_null(0)
+    frame = pl.DataFrame({"text": text, "choices": choices, "count": count})
+    by_text = first_found(frame, [_by_very_text, _by_like_text], pl.Int64())
+    by_letter = _by_letter(frame, _ALONE)
+    place = text.cast(pl.Int64, strict=False)
+    by_place = place.set((place < 0) | (place >= count), None)
+    for found in (by_text, by_letter, by_place):
+        if found.null_count() == text.null_count():
+            return found
+    either = by_text.fill_null(by_letter)
+    left = place.filter(either.is_null())
+    return (
+        either.fill_null(by_place)
+        if by_place.filter(either.is_null()).null_count() == left.null_count()
+        else either
+    )
