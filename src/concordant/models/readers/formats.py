@@ -7,6 +7,7 @@ import json
 import zlib
 from typing import TYPE_CHECKING, Any
 
+from concordant.core.errors import DataError
 from concordant.core.tables import FORMATS as SUFFIXES
 from concordant.core.tables import table_format
 
@@ -26,8 +27,14 @@ def recognised(path: Path) -> str:
     Raises
     ------
     DataError
-        If neither the suffix nor the content tells.
+        If the file is missing or empty, or neither its suffix nor its content tells.
     """
+    if not path.exists():
+        message = f"{path}: there is no such file"
+        raise DataError(message)
+    if path.is_file() and not path.stat().st_size:
+        message = f"{path} is empty"
+        raise DataError(message)
     suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
     suffix = suffixes[-1] if suffixes else ""
     first, more = _beginning(path)

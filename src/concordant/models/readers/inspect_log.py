@@ -237,7 +237,7 @@ def _columns(sample: dict[str, Any], model: str | None, scorer: str | None) -> d
         "tokens": usage.get("output_tokens"),
         "latency_s": sample.get("working_time") or sample.get("total_time"),
         "error": error.get("message"),
-        "model": output.get("model") or model,
+        "model": model,
         "answer": (_scores(sample).get(scorer or "") or {}).get("answer"),
         "limit": limit.get("type"),
     }

@@ -12,6 +12,8 @@ multiple_choice  log-likelihoods       the choice with the highest, `logprob` it
 loglikelihood    log-likelihood        whether greedy decoding gives the continuation
 rolling          log-likelihood        the log-likelihood
 ===============  ====================  ===================================================================
+
+All metrics are kept as ``metric.NAME``; `correct` is the first of `GRADES` that there is.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 GRADES = ("acc", "exact_match", "em", "pass@1")
-"""Metrics that say whether an answer is right, in the order of preference; all of them are in ``metric.NAME``."""
+"""Metrics that say whether an answer is right, in the order of preference."""
 
 RESERVED = {
     *(

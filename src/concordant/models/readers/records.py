@@ -77,7 +77,7 @@ def to_records(table: pl.DataFrame, source: Source, *, guess: bool) -> pl.DataFr
     if "sample" not in named:
         taken.update(order)
     columns["sample"] = _numbered(path, columns["item"], [table[name] for name in order])
-    rest = [table[name] for name in table.columns if name not in taken and name not in columns]
+    rest = [table[name] for name in table.columns if name not in taken and name not in ROLES]
     return pl.DataFrame([*(columns[role].alias(role) for role in ROLES if role in columns), *rest])
 
 
