@@ -41,6 +41,8 @@ class Behaviours:
         Name of the model that answered.
     classes
         What the entries of `probabilities` stand for, where the model has classes.
+    grader
+        How the outcomes were found; a judge that grades more than the outputs (earlier turns) does it the same way.
     """
 
     items: Items
@@ -48,6 +50,7 @@ class Behaviours:
     n: int
     model: str
     classes: tuple[str, ...] = ()
+    grader: Grader | None = None
 
     def __len__(self) -> int:
         return len(self.frame) // self.n
@@ -142,4 +145,4 @@ def align(
     if len(asked) != len(items) or not asked.ids.equals(items.ids):
         grid = items.frame.select(item="id").join(samples, how="cross", maintain_order="left_right")
         frame = grid.join(frame, on=["item", "sample"], how="left", maintain_order="left")
-    return Behaviours(asked, frame, n, model, classes)
+    return Behaviours(asked, frame, n, model, classes, grader)
