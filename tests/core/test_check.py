@@ -26,6 +26,14 @@ def spaced(item: Any) -> Any:
     yield item.input + " "
 
 
+asked: list[str] = []
+
+
+def remembering(text: str) -> str:
+    asked.append(text)
+    return text.strip().upper()
+
+
 def fails_on_high_spaced(text: str) -> str:
     return "?" if text.endswith(" ") and int(text[1:]) >= 20 else text.strip().upper()
 
@@ -103,12 +111,8 @@ def test_groups_are_clusters() -> None:
 
 
 def test_a_run_folder_resumes_and_gives_the_same(tmp_path: Path) -> None:
-    asked: list[str] = []
-
-    def model(text: str) -> str:
-        asked.append(text)
-        return text.strip().upper()
-
+    asked.clear()
+    model = remembering
     fresh = cc.check(cc.load(model), ITEMS, [spaced], folder=tmp_path / "run", progress=False)
     n = len(asked)
     with pytest.raises(StoreError, match="already holds a run"):

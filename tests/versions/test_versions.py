@@ -102,11 +102,11 @@ def test_independent_mistakes_have_a_relative_rate_of_one() -> None:
 def test_the_interval_of_the_relative_rate_covers() -> None:
     rng = np.random.default_rng(1)
     covered = 0
-    for _ in range(200):
+    for _ in range(100):
         old, new = (np.where(rng.random(400) < 0.7, "a", "b").tolist() for _ in range(2))
         relative = flips(old, new, ["a"] * 400).relative_negative_flip_rate
         covered += relative.low <= 1 <= relative.high
-    assert 180 <= covered <= 199
+    assert 88 <= covered <= 99
 
 
 def test_slices_show_where_it_broke() -> None:
@@ -131,7 +131,7 @@ def test_scores_split_into_gain_and_regression() -> None:
     assert result.score_change.value == pytest.approx(2 / 4)
     assert result.regression_rate.value == 0.25
     # scipy.stats.ttest_rel([2, 1, 3, 6], [1, 2, 3, 4]).pvalue
-    assert result.score_change.p_value == pytest.approx(0.49490237255475165)
+    assert result.score_change.p_value == pytest.approx(0.4950253460597111)
 
 
 def test_scores_by_a_function_and_by_the_reference() -> None:

@@ -28,7 +28,7 @@ import polars as pl
 from concordant.core.finding import Finding, Measure
 from concordant.core.kinds import compare
 from concordant.core.relation import AGREEMENT, Relation, Variant, Verdicts
-from concordant.core.statistics import estimate_log_ratio, mcnemar, needed_n_mcnemar
+from concordant.core.statistics import estimate_log_ratio, mcnemar, needed_n
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -114,14 +114,12 @@ class Flips(Relation):
         findings = [f for f in map(verdicts.finding, self.measures) if f is not None]
         negative, positive = verdicts["negative_flip"], verdicts["positive_flip"]
         graded = ~np.isnan(negative)
-        n, n_negative, n_positive = int(graded.sum()), int(np.nansum(negative)), int(np.nansum(positive))
-        if not n:
+        if not graded.any():
             return findings
-        test = mcnemar(n_negative, n_positive)
-        note = _power_note(n, n_negative, n_positive, test.p_exact)
-        findings = [
-            replace(f.with_p(test.p_exact, "McNemar, exact"), note=note) if f.measure == "gain" else f for f in findings
-        ]
+        test = mcnemar(int(np.nansum(negative)), int(np.nansum(positive)))
+        findings = [f.with_p(test.p_exact, "McNemar, exact") if f.measure == "gain" else f for f in findings]
+        if test.p_exact > 1 - verdicts.level:
+            findings = [_with_power_note(f) if f.measure == "gain" else f for f in findings]
         relative = self._relative(verdicts, graded)
         return findings if relative is None else [*findings, relative]
 
@@ -143,8 +141,7 @@ def _where(applies: NDArray[np.bool_], values: NDArray[np.generic]) -> NDArray[n
     return np.where(applies, values.astype(np.float64), np.nan)
 
 
-def _power_note(n: int, n_negative: int, n_positive: int, p_value: float) -> str:
-    if p_value <= 0.05 or n_negative == n_positive:
-        return ""
-    needed = needed_n_mcnemar(n_negative / n, n_positive / n)
-    return "" if needed is None else f"a gain of this size would show with about {needed:,} items (80 % power)"
+def _with_power_note(gain: Finding) -> Finding:
+    needed = needed_n(gain.estimate, 0.0)
+    note = "" if needed is None else f"a gain of this size would show with about {needed:,} items (80 % power)"
+    return replace(gain, note=note)

@@ -1,0 +1,79 @@
+"""Load a model by what names it: ``load("hf:models/new")``."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+from urllib.parse import parse_qsl
+
+from concordant.core.errors import ConfigError, ModelError, nearest
+from concordant.core.model import Model
+from concordant.core.registry import lookup, registered
+
+VERBATIM = ("log",)
+"""Schemes whose ``?...`` belongs to the source and is not read as options of the model."""
+
+
+def load(spec: Any, **options: Any) -> Model:
+    """Load a model.
+
+    Parameters
+    ----------
+    spec
+        ``SCHEME:SOURCE[?option=value&...]`` with one of the registered schemes (``hf:``, ``openai:``, ``sklearn:``, ``onnx:``,
+        ``log:``, and those of installed plugins), or an object that has behaviour: a function, a scikit-learn estimator, a
+        language model, or what already is a model; see `concordant.models.adapters.as_model`.
+    options
+        Options of the model; they win over those in `spec`. ``name=`` is what people call it.
+
+    Raises
+    ------
+    ModelError
+        If the scheme is unknown, or the model cannot be loaded.
+    ConfigError
+        If the model has no such option.
+
+    Examples
+    --------
+    >>> load(str.upper, name="shouting")
+    FunctionModel(shouting)
+    """
+    if not isinstance(spec, str):
+        from concordant.models.adapters import as_model
+
+        return as_model(spec, **options)
+    scheme, colon, source = spec.partition(":")
+    if not colon or scheme not in registered("models"):
+        message = f"{spec!r} names no model: allowed are SCHEME:SOURCE with {nearest(scheme, registered('models'))}"
+        raise ModelError(message)
+    if scheme not in VERBATIM:
+        source, _, query = source.partition("?")
+        options = {**_parse(query), **options}
+    loader = lookup("models", scheme)
+    try:
+        inspect.signature(loader).bind(source, **options)
+    except TypeError:
+        allowed = [name for name in inspect.signature(loader).parameters][1:]
+        wrong = next((name for name in options if name not in allowed), "")
+        message = f"{scheme}: has no option {wrong!r}; {nearest(wrong, allowed)}"
+        raise ConfigError(message) from None
+    model: Model = loader(source, **options)
+    return model
+
+
+def _parse(query: str) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    for key, text in parse_qsl(query, keep_blank_values=True):
+        options[key] = _value(text)
+    return options
+
+
+def _value(text: str) -> Any:
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
