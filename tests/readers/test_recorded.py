@@ -66,6 +66,11 @@ def test_samples_are_taken_in_order():
     assert found["error"].to_list() == [None, None, None, "only 3 samples recorded"]
 
 
+def test_samples_of_a_part_of_a_recording_are_numbered_anew():
+    model = Recorded(TRIALS.filter(pl.col("sample") != 0))
+    assert model.respond(asked("a", "b"), Request(n=2))["output"].to_list() == ["a1", "a2", None, None]
+
+
 def test_asking_again_gives_the_next_samples():
     model = Recorded(TRIALS)
     assert [model.respond(asked("a"), Request(repeat=k))["output"][0] for k in range(4)] == [
@@ -150,12 +155,12 @@ def test_the_fingerprint_is_that_of_the_behaviour():
 
 
 def test_names_come_from_the_model_or_the_file(tmp_path):
-    path = tmp_path / "run-7.jsonl"
+    path = tmp_path / "run-7.1.jsonl"
     path.write_text('{"id": 1, "output": "x", "model": "small"}\n')
     assert Recorded.read(path).name == "small"
     assert Recorded.read(path, name="mine").name == "mine"
     path.write_text('{"id": 1, "output": "x"}\n')
-    assert Recorded.read(path).name == "run-7"
+    assert Recorded.read(path).name == "run-7.1"
 
 
 @pytest.mark.parametrize(

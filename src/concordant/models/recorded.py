@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
@@ -14,12 +15,11 @@ import polars as pl
 from concordant.core.content import content_ids, frame_digest
 from concordant.core.errors import DataError, nearest
 from concordant.core.items import Items
+from concordant.core.model import digest
 from concordant.models.readers import read_records
 from concordant.models.readers.source import parse_source
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from concordant.core.model import Request
 
 ANSWERED = (
@@ -41,7 +41,7 @@ class Recorded:
     ----------
     records
         A table as `concordant.models.readers.read_records` gives it: `item`, `sample`, `output` and whatever
-        else is known, one row a sample of an item.
+        else is known, one row a sample of an item. Samples are numbered anew from 0, in their order.
     name
         What people call it.
     match
@@ -49,6 +49,11 @@ class Recorded:
         up to case and white space; or ``"either"``, the id where the recording has it and else the input.
         Ids alone cannot tell a reworded input from the one that was recorded: ask for ``"input"`` where items
         are rewritten.
+
+    Attributes
+    ----------
+    fingerprint
+        Digest of what was recorded.
 
     Raises
     ------
@@ -78,14 +83,17 @@ class Recorded:
                 message = f"records have no column {column!r}; {nearest(column, records.columns)}"
                 raise DataError(message)
         records = records.with_columns(pl.col("item").cast(pl.String), pl.col("sample").cast(pl.Int64))
-        twice = records.select("item", "sample").is_duplicated()
-        if twice.any():
-            item, sample = records.select("item", "sample").row(int(twice.arg_true()[0]))
+        rows = records.select("item", "sample")
+        if rows.n_unique() < len(rows):
+            item, sample = rows.row(int(rows.is_duplicated().arg_true()[0]))
             message = f"sample {sample} of item {item!r} is recorded more than once"
             raise DataError(message)
-        self.records = records
+        numbers = pl.col("sample").rank("ordinal").over("item").cast(pl.Int64) - 1
+        self.records = records.with_columns(numbers.alias("sample"))
         self.name = name
         self.match = match
+        known = [c for c in ("item", "sample", "input", *ANSWERED) if c in records.columns]
+        self.fingerprint = digest(frame_digest(self.records.select(known)), match)
 
     @classmethod
     def read(cls, source: str | Path, name: str | None = None) -> Recorded:
@@ -102,15 +110,8 @@ class Recorded:
         records = read_records(source)
         meant = parse_source(str(source))
         models = records["model"].unique().drop_nulls().to_list() if "model" in records.columns else []
-        if name is None:
-            name = meant.model or (str(models[0]) if len(models) == 1 else meant.path.name.split(".")[0])
-        return cls(records, name=name)
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """Digest of what was recorded."""
-        known = [c for c in ("item", "sample", "input", *ANSWERED) if c in self.records.columns]
-        return frame_digest(self.records.select(known))
+        named = meant.model or (models[0] if len(models) == 1 else None)
+        return cls(records, name=name or named or Path(meant.path.name.removesuffix(".gz")).stem)
 
     @cached_property
     def held(self) -> pl.DataFrame:
