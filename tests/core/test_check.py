@@ -112,12 +112,13 @@ def test_groups_are_clusters() -> None:
 
 def test_a_run_folder_resumes_and_gives_the_same(tmp_path: Path) -> None:
     asked.clear()
-    model = remembering
-    fresh = cc.check(cc.load(model), ITEMS, [spaced], folder=tmp_path / "run", progress=False)
+    # A function is known by what it closes over; this one's list changes as it is called, so it gets a name of its own.
+    model = cc.load(remembering, fingerprint="remembering")
+    fresh = cc.check(model, ITEMS, [spaced], folder=tmp_path / "run", progress=False)
     n = len(asked)
     with pytest.raises(StoreError, match="already holds a run"):
-        cc.check(cc.load(model), ITEMS, [spaced], folder=tmp_path / "run", progress=False)
-    again = cc.check(cc.load(model), ITEMS, [spaced], folder=tmp_path / "run", resume=True, progress=False)
+        cc.check(model, ITEMS, [spaced], folder=tmp_path / "run", progress=False)
+    again = cc.check(model, ITEMS, [spaced], folder=tmp_path / "run", resume=True, progress=False)
     assert len(asked) == n
     assert again.frame().equals(fresh.frame())
     stored = json.loads((tmp_path / "run" / "report.json").read_text())

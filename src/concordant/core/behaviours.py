@@ -76,24 +76,24 @@ class Behaviours:
     @property
     def right(self) -> NDArray[np.bool_]:
         """Where the behaviour is right, shape ``(n_items, n)``."""
-        return self.outcome == RIGHT
+        return np.equal(self.outcome, RIGHT)
 
     @property
     def graded(self) -> NDArray[np.bool_]:
         """Where the behaviour is right or wrong, shape ``(n_items, n)``."""
         outcome = self.outcome
-        return (outcome == RIGHT) | (outcome == WRONG)
+        return np.isin(outcome, (RIGHT, WRONG))
 
     @property
     def answered(self) -> NDArray[np.bool_]:
         """Where there is a behaviour at all: asked, and not an error; shape ``(n_items, n)``."""
         outcome = self.outcome
-        return (outcome != ERROR) & (outcome != NOT_ASKED)
+        return np.isin(outcome, (RIGHT, WRONG, UNGRADED))
 
     @property
     def failed(self) -> NDArray[np.bool_]:
         """Where a behaviour is an error, shape ``(n_items, n)``."""
-        return self.outcome == ERROR
+        return np.equal(self.outcome, ERROR)
 
     def accuracy(self) -> float:
         """Return the share of right among graded behaviours; NaN where none is graded."""

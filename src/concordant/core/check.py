@@ -155,7 +155,7 @@ def check(
     return report
 
 
-def _named_once(relations: Iterable[Relation | Episode]) -> list[Relation]:
+def _named_once(relations: Iterable[Any]) -> list[Relation]:
     listed = [EpisodeRelation(r) if isinstance(r, Episode) else r for r in relations]
     for relation in listed:
         if not isinstance(relation, Relation):

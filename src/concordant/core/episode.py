@@ -127,7 +127,7 @@ def episode(function: EpisodeFunction | None = None, *, name: str | None = None)
     """
     if function is None:
         return lambda function: episode(function) if name is None else Episode(function, name)
-    return Episode(function, name or getattr(function, "__name__", "episode"))
+    return Episode(function, name or str(getattr(function, "__name__", "episode")))
 
 
 class Merger:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -147,7 +147,7 @@ class Relation(ABC):
     """
 
     name: str
-    measures: ClassVar[tuple[Measure, ...]] | tuple[Measure, ...] = (AGREEMENT,)
+    measures: tuple[Measure, ...] = (AGREEMENT,)
 
     @abstractmethod
     def expand(self, items: Items) -> list[Variant]:

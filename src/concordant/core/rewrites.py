@@ -143,7 +143,7 @@ def relation(
         raise ConfigError(message)
 
     def decorate(function: Callable[[Any], Iterable[Any]]) -> FunctionRelation:
-        return FunctionRelation(function, names, kind or Equal(), name or getattr(function, "__name__", "relation"))
+        return FunctionRelation(function, names, kind or Equal(), name or str(getattr(function, "__name__", "relation")))
 
     return decorate
 

@@ -136,4 +136,5 @@ def _mean(columns: list[NDArray[np.float64]]) -> NDArray[np.float64]:
     stacked = np.column_stack(columns)
     known = ~np.isnan(stacked)
     total, count = np.where(known, stacked, 0.0).sum(axis=1), known.sum(axis=1)
-    return np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
+    mean: NDArray[np.float64] = np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
+    return mean

@@ -216,16 +216,14 @@ def named_option(names: pl.Series, choices: pl.Series) -> pl.Series:
     count = choices.list.len().cast(pl.Int64).fill_null(0)
     frame = pl.DataFrame({"text": text, "choices": choices, "count": count})
     by_text = first_found(frame, [_by_very_text, _by_like_text], pl.Int64())
+    if by_text.null_count() == text.null_count():
+        return by_text
     by_letter = _by_letter(frame, _ALONE)
     place = text.cast(pl.Int64, strict=False)
     by_place = place.set((place < 0) | (place >= count), None)
-    for found in (by_text, by_letter, by_place):
+    for found in (by_letter, by_place):
         if found.null_count() == text.null_count():
             return found
     either = by_text.fill_null(by_letter)
-    left = place.filter(either.is_null())
-    return (
-        either.fill_null(by_place)
-        if by_place.filter(either.is_null()).null_count() == left.null_count()
-        else either
-    )
+    left = either.is_null() & place.is_not_null()
+    return either if by_place.filter(left).has_nulls() else either.fill_null(by_place)

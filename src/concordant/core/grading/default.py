@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from concordant.core.answers.numbers import are_numbers
+from concordant.core.answers.options import named_option
 from concordant.core.grading.graders import Grader, grader
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def _choose(items: Items, outputs: pl.Series) -> tuple[str, str]:
         and (texts or outputs.dtype.is_integer())
         and (choices.list.len() > 0).fill_null(False).all()
     ):
-        return "choice", "the items have choices"
+        return "choice", "the items have choices" + _unnamed(items)
     reference = pl.Series([], dtype=pl.Null) if items.reference is None else items.reference
     if isinstance(reference.dtype, pl.List) and not outputs.dtype.is_nested():  # several right answers
         reference = reference.explode()
@@ -67,3 +68,12 @@ def _choose(items: Items, outputs: pl.Series) -> tuple[str, str]:
     if outputs.dtype.is_float() and reference.dtype.is_float() and not (reference % 1 == 0).all():
         return "none", "real numbers are neither right nor wrong without a tolerance (grader number has one)"
     return "label", "outputs are labels"
+
+
+def _unnamed(items: Items) -> str:
+    """Say how many references name none of the options, and so cannot be graded."""
+    if items.reference is None or items.choices is None or items.reference.dtype.is_nested():
+        return ""
+    lost = items.reference.len() - items.reference.null_count()
+    lost -= named_option(items.reference, items.choices).count()
+    return f"; {lost} of {len(items)} references name none of them" if lost else ""

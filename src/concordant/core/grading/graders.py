@@ -72,7 +72,7 @@ def number(*, tolerance: float = 1e-6, absolute: float = 1e-9) -> Grader:
 
 
 def choice() -> Grader:
-    """Grade by the number that the output gives as its answer, relative or absolute tolerance allowed."""
+    """Grade by the option chosen; references are the text, the letter or the position (from 0) of one."""
 
     def named(references: pl.Series, items: Items) -> pl.Series:
         options = items.choices
