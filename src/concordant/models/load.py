@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from concordant.core.errors import ConfigError, ModelError, nearest
-from concordant.core.model import Model
 from concordant.core.registry import lookup, registered
+
+if TYPE_CHECKING:
+    from concordant.core.model import Model
 
 VERBATIM = ("log",)
 """Schemes whose ``?...`` belongs to the source and is not read as options of the model."""
@@ -20,9 +22,10 @@ def load(spec: Any, **options: Any) -> Model:
     Parameters
     ----------
     spec
-        ``SCHEME:SOURCE[?option=value&...]`` with one of the registered schemes (``hf:``, ``openai:``, ``sklearn:``, ``onnx:``,
-        ``log:``, and those of installed plugins), or an object that has behaviour: a function, a scikit-learn estimator, a
-        language model, or what already is a model; see `concordant.models.adapters.as_model`.
+        ``SCHEME:SOURCE[?option=value&...]`` with one of the registered schemes (``hf:``, ``openai:``,
+        ``sklearn:``, ``onnx:``, ``log:``, and those of installed plugins), or an object that has
+        behaviour: a function, a scikit-learn estimator, a language model, or what already is a model; see
+        `concordant.models.adapters.as_model`.
     options
         Options of the model; they win over those in `spec`. ``name=`` is what people call it.
 
@@ -44,7 +47,9 @@ def load(spec: Any, **options: Any) -> Model:
         return as_model(spec, **options)
     scheme, colon, source = spec.partition(":")
     if not colon or scheme not in registered("models"):
-        message = f"{spec!r} names no model: allowed are SCHEME:SOURCE with {nearest(scheme, registered('models'))}"
+        message = (
+            f"{spec!r} names no model: allowed are SCHEME:SOURCE with {nearest(scheme, registered('models'))}"
+        )
         raise ModelError(message)
     if scheme not in VERBATIM:
         source, _, query = source.partition("?")
@@ -53,7 +58,7 @@ def load(spec: Any, **options: Any) -> Model:
     try:
         inspect.signature(loader).bind(source, **options)
     except TypeError:
-        allowed = [name for name in inspect.signature(loader).parameters][1:]
+        allowed = list(inspect.signature(loader).parameters)[1:]
         wrong = next((name for name in options if name not in allowed), "")
         message = f"{scheme}: has no option {wrong!r}; {nearest(wrong, allowed)}"
         raise ConfigError(message) from None

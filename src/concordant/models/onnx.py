@@ -166,6 +166,9 @@ class OnnxModel:
         return best if self.classes is None else np.asarray(self.classes)[best], probabilities
 
 
+load_onnx = OnnxModel
+
+
 def _session(path: Path, threads: int) -> Any:
     runtime = require("onnxruntime", "onnx", "ONNX models")
     options = runtime.SessionOptions()
