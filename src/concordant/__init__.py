@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from concordant.core.check import check as check
-    from concordant.core.compare import compare as compare
+    from concordant.versions.compare import compare as compare
     from concordant.core.episode import Answer as Answer
     from concordant.core.episode import episode as episode
     from concordant.core.errors import ConcordantError as ConcordantError
@@ -56,7 +56,7 @@ _HOME = {
     "Verdicts": "core.relation",
     "assistant": "core.model",
     "check": "core.check",
-    "compare": "core.compare",
+    "compare": "versions.compare",
     "episode": "core.episode",
     "load": "models.load",
     "relation": "core.rewrites",

@@ -1,0 +1,164 @@
+"""The verb ``compare``."""
+# ruff: noqa: TC001 - typer reads the annotations when the verb is made
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from concordant.cli.options import (
+    Cache,
+    Gates,
+    Grade,
+    Jobs,
+    Json,
+    Junit,
+    Limit,
+    Output,
+    Seed,
+    Slices,
+    TrustCode,
+    TrustPickle,
+)
+
+if TYPE_CHECKING:
+    from concordant.core.items import Items
+    from concordant.core.results import Report
+
+VERSION_HELP = "A log (FILE, FILE#MODEL, a run folder) or a model (hf:PATH, openai:NAME, ...)."
+
+
+def compare(
+    old: Annotated[str, typer.Argument(metavar="OLD", show_default=False, help=VERSION_HELP)],
+    new: Annotated[
+        str,
+        typer.Argument(metavar="NEW", show_default=False, help="The version to hold against it, likewise."),
+    ],
+    *,
+    items: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help="What live models are asked: jsonl, csv, parquet or hf-dataset:NAME."
+        ),
+    ] = None,
+    id: Annotated[str | None, typer.Option(metavar="COLUMN", help="The column of ids.")] = None,
+    input: Annotated[str | None, typer.Option(metavar="COLUMN", help="The column of inputs.")] = None,
+    answer: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="The column of outputs of a log.")
+    ] = None,
+    reference: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="The column of right answers.")
+    ] = None,
+    correct: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="The column of a log that says what is right.")
+    ] = None,
+    choices: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="The column of options to choose from.")
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="The column of groups, one cluster each.")
+    ] = None,
+    grade: Grade = None,
+    slice: Slices = None,
+    gate: Gates = None,
+    limit: Limit = None,
+    seed: Seed = None,
+    jobs: Jobs = None,
+    cache: Cache = True,
+    output: Output = None,
+    json: Json = False,
+    junit: Junit = None,
+    trust_pickle: TrustPickle = False,
+    trust_code: TrustCode = False,
+) -> int:
+    """Say what changed between two versions, and how sure that is.
+
+    Both accuracies, the gain, negative and positive flips, the worst slices, and the most telling items side
+    by side. Two logs need nothing else: items are aligned by id or by the text of the question, and what could
+    not be aligned is said. Logs are JSONL, JSON, CSV, Parquet, Inspect, lm-eval or promptfoo files, or
+    run folders.
+
+    For example:
+
+        concordant compare old.jsonl new.jsonl --gate "negative_flip_rate <= 0.02"
+
+        concordant compare answers.jsonl#small answers.jsonl#large -o report.html
+
+        concordant compare runs/before openai:NAME --items questions.jsonl
+    """
+    from functools import partial
+
+    from concordant.cli.output import clean_stdout, deliver
+    from concordant.report.terminal import print_comparison
+    from concordant.suite.loading import load_model
+    from concordant.versions.compare import compare as compare_versions
+
+    columns = _given(id=id, input=input, reference=reference, choices=choices, group=group)
+    of_logs = columns | _given(output=answer, correct=correct)
+    with clean_stdout(json=json):
+        load = partial(load_model, concurrency=jobs, trust_pickle=trust_pickle, trust_code=trust_code)
+        before, after = (load(_with_columns(spec, of_logs)) for spec in (old, new))
+        report = compare_versions(
+            before,
+            after,
+            _items(items, columns),
+            grade=grade,
+            slices=slice,
+            gates=gate or (),
+            limit=limit,
+            seed=seed or 0,
+            cache=cache,
+        )
+    return deliver(
+        report, print_comparison, json=json, outputs=output or [], junit=junit, notes=list(notes(report))
+    )
+
+
+def _given(**columns: str | None) -> dict[str, str]:
+    return {role: column for role, column in columns.items() if column is not None}
+
+
+def _items(source: str | None, columns: dict[str, str]) -> Items | None:
+    if source is None:
+        return None
+    from concordant.core.items import Items
+
+    read: Any = Items.read
+    return read(source, **columns)  # type: ignore[no-any-return]
+
+
+def _with_columns(spec: str, columns: dict[str, str]) -> str:
+    """Add the columns that were named to the specification of a log."""
+    from urllib.parse import quote
+
+    from concordant.models.run_folder import is_run_folder
+    from concordant.suite.loading import scheme_of
+
+    scheme, rest = scheme_of(spec)
+    if scheme != "log" or not columns or is_run_folder(rest):
+        return spec
+    options = "&".join(f"{role}={quote(column)}" for role, column in columns.items())
+    path, mark, name = rest.partition("#")
+    joined = f"{path}{'&' if '?' in path else '?'}{options}"
+    return f"log:{joined}{mark}{name}"
+
+
+def notes(report: Report) -> list[str]:
+    """Say what was compared by what, and what could not be aligned."""
+    about = report.about["compared"]
+    lines = []
+    if about["by"] in ("id", "input"):
+        by = "id" if about["by"] == "id" else "the text of the question"
+        lines.append(f"aligned by {by}: {about['n_both']:,} items in both")
+        for side in ("old", "new"):
+            if n := about[f"n_only_{side}"]:
+                examples = ", ".join(about[f"only_{side}"]) + (
+                    ", ..." if n > len(about[f"only_{side}"]) else ""
+                )
+                lines.append(f"left out: {n:,} items that only {side} ({about[side]}) has: {examples}")
+    several = {side: n for side, n in about["samples"].items() if n > 1}
+    if several:
+        which = " and ".join(f"{side} has up to {n}" for side, n in several.items())
+        lines.append(f"of repeated answers the first is compared ({which} an item)")
+    return lines

@@ -1,0 +1,65 @@
+"""The verb ``list``."""
+# ruff: noqa: TC001 - typer reads the annotations when the verb is made
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from concordant.cli.options import Json
+
+Kind = Literal["relations", "models", "graders", "agreements", "writers"]
+
+
+def list_names(
+    kind: Annotated[
+        Kind | None, typer.Argument(show_default=False, help="What to list; everything by default.")
+    ] = None,
+    *,
+    json: Json = False,
+) -> int:
+    """List what can be named: relations, models, graders, ...
+
+    Installed packages add to it.
+
+    For example:
+
+        concordant list relations
+    """
+    from typing import get_args
+
+    kinds: tuple[Kind, ...] = get_args(Kind) if kind is None else (kind,)
+    found = {name: _names(name) for name in kinds}
+    if json:
+        from concordant.cli.output import print_json
+
+        print_json(found)
+        return 0
+    for number, (name, entries) in enumerate(found.items()):
+        if len(found) > 1:
+            typer.echo(f"{chr(10) if number else ''}{name}")
+        width = max(map(len, entries), default=0)
+        for entry, about in entries.items():
+            typer.echo(f"  {entry:{width}}  {about}".rstrip())
+    return 0
+
+
+def _names(kind: Kind) -> dict[str, str]:
+    if kind in ("relations", "models", "writers"):
+        from concordant.core.registry import lookup, registered
+
+        return {name: _about(lookup(kind, name)) for name in sorted(registered(kind))}
+    if kind == "graders":
+        from concordant.core.grading import GRADERS
+
+        return {name: _about(made) for name, made in GRADERS.items()}
+    from concordant.core.agreement import AGREEMENTS
+
+    return {name: _about(function) for name, function in AGREEMENTS.items()}
+
+
+def _about(value: object) -> str:
+    import inspect
+
+    return (inspect.getdoc(value) or "").strip().split("\n", 1)[0]

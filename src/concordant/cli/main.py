@@ -1,0 +1,144 @@
+"""The command itself: its verbs, and how every way of ending becomes an exit code.
+
+====  ==========================================================
+0     all gates hold
+1     a gate fails
+2     it could not be run: usage, files, an unreachable model
+3     undecided: too few data, and the output says how many would do
+130   stopped by Ctrl-C
+====  ==========================================================
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+from typer.core import TyperGroup
+
+from concordant.cli.cache import cache
+from concordant.cli.check import check
+from concordant.cli.compare import compare
+from concordant.cli.info import info
+from concordant.cli.listing import list_names
+from concordant.cli.report import report
+from concordant.cli.validate import validate
+from concordant.core.errors import ConcordantError
+
+
+VERBS = {
+    "compare": compare,
+    "check": check,
+    "report": report,
+    "validate": validate,
+    "list": list_names,
+    "cache": cache,
+    "info": info,
+}
+COULD_NOT_BE_RUN = 2
+STOPPED = 130
+BROKEN_PIPE = 141
+
+
+class Verbs(TyperGroup):
+    """The verbs, in the order of `VERBS`; an error is one sentence on standard error."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run the command and exit with its code."""
+        given = extra.get("args", args[0] if args else None)
+        words = list(sys.argv[1:] if given is None else given)
+        debug = "--debug" in words
+        words = [word for word in words if word != "--debug"] or ["--help"]
+        sys.exit(self._code(extra.get("prog_name") or "concordant", words, debug=debug))
+
+    def _code(self, prog_name: str, words: list[str], *, debug: bool) -> int:
+        try:
+            with self.make_context(prog_name, words) as context:
+                code = self.invoke(context)
+            sys.stdout.flush()
+        except typer.Exit as end:
+            return end.exit_code
+        except (KeyboardInterrupt, typer.Abort):
+            going_on = "; nothing recorded is lost; go on with --resume" if words[0] == "check" else ""
+            _say(f"stopped{going_on}")
+            return STOPPED
+        except BrokenPipeError:
+            os.dup2(
+                os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+            )  # so that the last flush has somewhere to go
+            return BROKEN_PIPE
+        except Exception as error:
+            if debug:
+                raise
+            _say(_sentence(error))
+            return COULD_NOT_BE_RUN
+        return int(code or 0)
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, ConcordantError):
+        return str(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    usage = getattr(error, "format_message", None)
+    if usage is not None:
+        return str(usage()).rstrip(".")
+    return f"unexpected {type(error).__name__}: {error} (this is a fault of concordant; --debug shows where)"
+
+
+def _say(sentence: str) -> None:
+    from concordant.report.sanitize import one_line
+
+    sys.stdout.flush()
+    typer.echo(f"concordant: {one_line(sentence)}", err=True)
+
+
+def _version(asked: bool) -> None:  # noqa: FBT001 - as typer calls it
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(version("concordant"))
+        raise typer.Exit
+
+
+app = typer.Typer(
+    cls=Verbs,
+    name="concordant",
+    rich_markup_mode=None,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 all gates hold, 1 a gate fails, 2 it could not be run, 3 undecided (too few data).",
+)
+
+
+@app.callback()
+def concordant(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show where an error arose; may stand anywhere.")
+    ] = False,
+) -> None:
+    """Does a model still behave the way it should?
+
+    Compare two versions, from their logs:
+
+        concordant compare old.jsonl new.jsonl
+
+    Check everything that a file asks for, and gate on it:
+
+        concordant check check.yaml
+    """  # noqa: D400, D401 - a question
+
+
+for _name, _verb in VERBS.items():
+    app.command(_name)(cast("Any", _verb))
+
+
+def main() -> None:
+    """Run the command: the console script ``concordant``."""
+    app()

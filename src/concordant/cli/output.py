@@ -1,0 +1,94 @@
+"""What a verb leaves behind: a table or one JSON document on standard output, report files, an exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import json as json_module
+import sys
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from concordant.core.results import Report
+
+
+@contextlib.contextmanager
+def clean_stdout(*, json: bool) -> Iterator[None]:
+    """Keep standard output for the JSON document: whatever else is printed goes to standard error."""
+    with contextlib.redirect_stdout(sys.stderr) if json else contextlib.nullcontext():
+        yield
+
+
+def print_json(document: Any) -> None:
+    """Print one JSON document in plain ASCII, so that no text in it can steer a terminal."""
+    typer.echo(json_module.dumps(document, indent=2, allow_nan=False, default=str))
+
+
+def deliver(
+    report: Report,
+    show: Callable[[Report], None],
+    *,
+    json: bool,
+    outputs: Sequence[Path],
+    junit: Path | None,
+    notes: Sequence[str] = (),
+) -> int:
+    """Write the report files, print the report and return the exit code.
+
+    Parameters
+    ----------
+    report
+        What was found.
+    show
+        Prints it for people.
+    json
+        Print one JSON document instead.
+    outputs, junit
+        Report files; the suffix says how each is written.
+    notes
+        Lines for people, after the table.
+
+    Raises
+    ------
+    DataError
+        If nothing could be judged: then there is no finding to gate on, whatever was asked.
+    """
+    with clean_stdout(json=json):
+        written = [report.save(path) for path in outputs]
+        if junit is not None:
+            from concordant.core.registry import lookup
+
+            junit.parent.mkdir(parents=True, exist_ok=True)
+            lookup("writers", "xml")(report, junit)
+            written.append(junit)
+    _something_was_judged(report)
+    if json:
+        print_json(report.to_dict())
+    else:
+        show(report)
+        for line in (*notes, *(f"report: {path}" for path in written)):
+            typer.echo(line)
+    return report.exit_code
+
+
+def _something_was_judged(report: Report) -> None:
+    from concordant.core.errors import DataError
+
+    if any(
+        result.verdicts["agreement"].null_count() < len(result.verdicts) for result in report.results.values()
+    ):
+        return
+    if any(not len(result.verdicts) and result.findings for result in report.results.values()):
+        return  # rendered from what is stored, without the items
+    errors: dict[str, int] = {}
+    for result in report.results.values():
+        for behaviours in result.answers.values():
+            for text in behaviours["error"].drop_nulls().to_list():
+                errors[text] = errors.get(text, 0) + 1
+    why = f"; most often: {max(errors, key=lambda text: errors[text])}" if errors else ""
+    message = f"nothing could be judged: no item of {len(report.items):,} has all the answers it needs{why}"
+    raise DataError(message)

@@ -1,0 +1,185 @@
+"""A run rendered again from its folder: the recorded answers are judged anew, and no model is asked."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from concordant.core.errors import ModelError, StoreError
+from concordant.core.finding import Finding
+from concordant.core.gate import Gate, GateResult
+from concordant.core.items import Items
+from concordant.core.relation import Relation
+from concordant.core.results import Report, Result
+from concordant.core.statistics import Estimate
+from concordant.core.store import read_description
+from concordant.suite.suite import Suite
+
+if TYPE_CHECKING:
+    from concordant.core.model import Model, Request
+
+KEPT = ("concordant", "python", "machine", "started", "title")
+"""What the record says of when and where the run was made, which rendering it does not change."""
+
+
+def judged_again(run: str | Path, *, trust_code: bool = False) -> Report:
+    """Make the report of a run again from what its folder holds.
+
+    A run of a check file is judged again by the file that it keeps, whose relations may meanwhile say more.
+    Of a run made in Python the relations are not known; its report holds the findings and gates as they were
+    stored, without the behaviours.
+
+    Parameters
+    ----------
+    run
+        The folder.
+    trust_code
+        Whether relations may be taken from the Python files that the check file names.
+
+    Raises
+    ------
+    StoreError
+        If the folder holds no run, or one that was not finished.
+    ConcordantError
+        If its check file can no longer be understood.
+    """
+    folder = Path(run)
+    description = read_description(folder)
+    suite = description.get("suite")
+    return _stored(folder) if suite is None else _judged(folder, description, suite, trust_code=trust_code)
+
+
+@dataclass(slots=True)
+class _Gone:
+    """Stands for a model of an earlier run; all that it answered is recorded."""
+
+    name: str
+    fingerprint: str
+    folder: Path
+    classes: tuple[str, ...] = ()
+    batch_size: int = 1_000_000
+
+    def respond(self, items: Items, request: Request) -> pl.DataFrame:
+        message = (
+            f"{self.folder} holds a run that was not finished: go on with it by concordant check --resume"
+        )
+        raise ModelError(message)
+
+
+def _judged(folder: Path, description: dict[str, Any], record: dict[str, Any], *, trust_code: bool) -> Report:
+    base = folder / (record["base"] or "")
+    suite = Suite.parse(record["text"], name=record["file"], base=base, trust_code=trust_code)
+    models: dict[str, Model] = {
+        name: _Gone(m["name"], m["fingerprint"], folder, tuple(m["classes"]))
+        for name, m in record["models"].items()
+    }
+    items = Items(pl.read_parquet(folder / "items.parquet", glob=False))
+    about = {name: description[name] for name in KEPT if name in description}
+    with (
+        tempfile.TemporaryDirectory() as name
+    ):  # the run itself is not touched: it may be read-only, or somebody's archive
+        view = Path(name)
+        (view / "behaviours").mkdir()
+        for segment in (folder / "behaviours").glob("*.parquet"):
+            (view / "behaviours" / segment.name).symlink_to(segment.resolve())
+        report = suite.run(
+            models=models,
+            items=items,
+            seed=record["seed"],
+            folder=view,
+            about=about | {"suite": record},
+            progress=False,
+        )
+    if "seconds" in description:
+        report.about["seconds"] = description["seconds"]
+    return report
+
+
+class _Stored(Relation):
+    """Stands for a relation of which only the findings are stored."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def expand(self, items: Items) -> list[Any]:
+        raise NotImplementedError
+
+    def judge(self, items: Items, answers: Any) -> pl.DataFrame:
+        raise NotImplementedError
+
+
+def _stored(folder: Path) -> Report:
+    try:
+        stored = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+        items = Items(pl.read_parquet(folder / "items.parquet", glob=False))
+    except (OSError, ValueError, pl.exceptions.PolarsError) as error:
+        message = (
+            f"{folder} holds a run without a check file that was not finished or cannot be read: {error}"
+        )
+        raise StoreError(message) from None
+    results: dict[str, Result] = {}
+    for row in (*stored["findings"], *stored["slices"]):
+        finding = _finding(row)
+        if finding.relation not in results:
+            verdicts = folder / "verdicts" / f"{finding.relation}.parquet"
+            frame = (
+                pl.read_parquet(verdicts, glob=False).drop("id")
+                if verdicts.is_file()
+                else pl.DataFrame({"agreement": []})
+            )
+            results[finding.relation] = Result(_Stored(finding.relation), items, {}, frame, {}, [])
+        result = results[finding.relation]
+        if finding.slice is None:
+            result.findings[finding.measure] = finding
+        else:
+            result.slices.append(finding)
+    gates = [
+        GateResult(
+            Gate.parse(row["gate"]),
+            results[row["relation"]].findings[row["gate"].split()[0]],
+            row["state"],
+            row["p_holds"],
+            row["p_fails"],
+            row["needed_n"],
+        )
+        for row in stored["gates"]
+    ]
+    return Report(stored["title"], items, results, gates, stored["about"])
+
+
+def _finding(row: dict[str, Any]) -> Finding:
+    def number(name: str) -> float:
+        return float("nan") if row[name] is None else float(row[name])
+
+    low, high = number("low"), number("high")
+    estimate = Estimate(
+        number("value"),
+        low,
+        high,
+        row["level"],
+        row["n"],
+        row["n_clusters"],
+        number("stderr"),
+        row["method"],
+        lambda _: (low, high),
+    )
+    return Finding(
+        row["relation"],
+        row["measure"],
+        estimate,
+        better=row["better"],
+        about=row["about"],
+        unit=row["unit"],
+        slice=None if row["slice"] is None else (row["slice"], row["slice_value"]),
+        p_value=row["p_value"],
+        test=row["test"],
+        correction=row["correction"],
+        n_error=row["n_error"],
+        n_ungraded=row["n_ungraded"],
+        note=row["note"],
+    )
