@@ -42,7 +42,7 @@ class Behaviours:
     classes
         What the entries of `probabilities` stand for, where the model has classes.
     grader
-        How the outcomes were found; a judge that grades more than the outputs (earlier turns) does it the same way.
+        How the outcomes were found; a judge that grades more than the outputs (earlier turns) does it alike.
     """
 
     items: Items
@@ -94,6 +94,13 @@ class Behaviours:
     def failed(self) -> NDArray[np.bool_]:
         """Where a behaviour is an error, shape ``(n_items, n)``."""
         return np.equal(self.outcome, ERROR)
+
+    @property
+    def unparsed(self) -> NDArray[np.bool_]:
+        """Where there is an output in which no answer was found, shape ``(n_items, n)``."""
+        unread = (self["answer"].is_null() & self["output"].is_not_null()).to_numpy()
+        found: NDArray[np.bool_] = self.answered & unread.reshape(len(self), self.n)
+        return found
 
     def accuracy(self) -> float:
         """Return the share of right among graded behaviours; NaN where none is graded."""

@@ -141,19 +141,23 @@ def compare(
 ) -> NDArray[np.float64]:
     """Return how far the first samples of two variants agree, shape ``(n_items,)``, NaN where either is missing.
 
-    By default the comparable answers must be equal; a named agreement function looks at the raw outputs, and
-    ``total_variation`` and ``jensen_shannon`` at the probabilities.
+    By default the comparable answers must be equal, and an output in which no answer is found disagrees with
+    any answer; a named agreement function looks at the raw outputs, and ``total_variation`` and
+    ``jensen_shannon`` at the probabilities.
     """
     if agree is None:
-        column = "answer"
-    elif agree in ("total_variation", "jensen_shannon"):
+        a, b = first(base, "answer"), first(other, "answer")
+        said_a, said_b = a.is_not_null().to_numpy(), b.is_not_null().to_numpy()
+        evaded = (said_a & other.unparsed[:, 0]) | (base.unparsed[:, 0] & said_b)
+        return np.where(evaded, 0.0, agreement("exact", **options)(a, b))
+    if agree in ("total_variation", "jensen_shannon"):
         column = "probabilities"
         if column not in base or column not in other:
             message = f"agreement {agree!r} compares probabilities, and the model {other.model!r} gives none"
             raise DataError(message)
     else:
         column = "output"
-    return agreement(agree or "exact", **options)(first(base, column), first(other, column))
+    return agreement(agree, **options)(first(base, column), first(other, column))
 
 
 def first(behaviours: Behaviours, column: str) -> pl.Series:
