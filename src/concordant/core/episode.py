@@ -11,13 +11,25 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from types import CodeType
 from typing import Any, overload
 
 import polars as pl
 
 from concordant.core.errors import ModelError
 from concordant.core.items import Items
-from concordant.core.model import BatchModel, Completion, ConcurrentModel, Message, Model, Prompt, Request, assistant, user
+from concordant.core.model import (
+    BatchModel,
+    Completion,
+    ConcurrentModel,
+    Message,
+    Model,
+    Prompt,
+    Request,
+    assistant,
+    digest,
+    user,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +103,15 @@ class Episode:
     function: EpisodeFunction
     name: str
 
+    def key(self) -> str:
+        """Return a digest of what is played: name, code with its constants, and plain values it closes over."""
+        function = getattr(self.function, "__func__", self.function)
+        code = getattr(function, "__code__", None)
+        cells = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
+        held = [*cells, *(getattr(function, "__defaults__", None) or ())]
+        plain = [repr(v) if isinstance(v, str | int | float | None) else type(v).__name__ for v in held]
+        return digest(self.name, None if code is None else _code_parts(code), plain)
+
     async def play(self, model: Speaker, item: Any) -> dict[str, Any]:
         """Play the episode over one item and return its behaviour as a row."""
         try:
@@ -107,6 +128,16 @@ class Episode:
             }
         output = result if isinstance(result, str) else json.dumps(result)
         return {"output": output, "turns": [output], "transcript": None, "error": None}
+
+
+def _code_parts(code: CodeType) -> list[Any]:
+    parts = [code.co_code.hex(), list(code.co_names)]
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            parts.append(_code_parts(constant))
+        else:  # a set of constants has no order of its own
+            parts.append(sorted(map(repr, constant)) if isinstance(constant, frozenset) else repr(constant))
+    return parts
 
 
 @overload

@@ -54,7 +54,7 @@ class Pass:
     def of(cls, label: str, model: Model, items: Items, request: Request, episode: Episode | None = None) -> Pass:
         """Make a pass with its key: equal questions have equal keys."""
         asked = frame_digest(items.frame.select(c for c in ("id", "input", "choices") if c in items.frame.columns))
-        played = None if episode is None else [episode.name, episode.function.__code__.co_code.hex()]
+        played = None if episode is None else episode.key()
         return cls(label, model, items, request, episode, digest(model.fingerprint, asked, request.key(), played))
 
 
