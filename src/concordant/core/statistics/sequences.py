@@ -45,8 +45,8 @@ def confidence_sequence(
     *Betting* (hedged capital): for each candidate mean m two gamblers bet against it, one that it is too low
     and one that it is too high, with wealth :math:`K^{\pm}_t(m) = \prod_i (1 \pm \lambda^{\pm}_i (x_i - m))`.
     Nobody is likely to grow rich on the true mean, so every m at which the larger wealth reaches
-    :math:`2 / \alpha` is ruled out for good. *Empirical Bernstein* is nearly the same idea in closed form: wider
-    for few values and for rare events, as narrow otherwise, and quick for millions of values.
+    :math:`2 / \alpha` is ruled out for good. *Empirical Bernstein* is nearly the same idea in closed form:
+    wider for few values and for rare events, as narrow otherwise, and quick for millions of values.
 
     Parameters
     ----------
