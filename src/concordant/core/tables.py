@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import re
 import zlib
 from pathlib import Path
 from typing import Any
@@ -134,16 +135,35 @@ def _text_table(path: Path, text: str, format: str, limit: int | None) -> pl.Dat
         except pl.exceptions.PolarsError:
             frame = _from_rows(path, _json_lines(path, text, limit))
         return frame if limit is None else frame.head(limit)
+    return _separated(path, text, format, limit)
+
+
+def _separated(path: Path, text: str, format: str, limit: int | None) -> pl.DataFrame:
     separator = "\t" if format == "tsv" else ","
-    try:
-        return pl.read_csv(text.encode(), separator=separator, n_rows=limit, infer_schema_length=10_000)
-    except pl.exceptions.PolarsError:
-        _check_row_lengths(path, text, separator)
-    try:  # a column that looks like numbers at first and holds text later
-        return pl.read_csv(text.encode(), separator=separator, n_rows=limit, infer_schema_length=None)
-    except pl.exceptions.PolarsError as error:
-        message = f"{path} is not a readable {format.upper()} file: {_first_line(error)}"
-        raise DataError(message) from None
+    for rows in (10_000, None):  # None for a column that looks like numbers at first and holds text later
+        try:
+            frame = pl.read_csv(text.encode(), separator=separator, n_rows=limit, infer_schema_length=rows)
+        except pl.exceptions.PolarsError as error:
+            _check_row_lengths(path, text, separator)
+            said = _first_line(error)
+            continue
+        frame = _with_leading_zeros(frame, text, separator)
+        if frame.width > 1 and frame[:, -1].has_nulls():  # the end of a torn row would be read as null
+            _check_row_lengths(path, text, separator)
+            frame = frame.filter(~pl.all_horizontal(pl.all().is_null()))  # blank lines
+        return frame
+    message = f"{path} is not a readable {format.upper()} file: {said}"
+    raise DataError(message)
+
+
+def _with_leading_zeros(frame: pl.DataFrame, text: str, separator: str) -> pl.DataFrame:
+    """Give back the zeros to what looks like whole numbers and is none: "007" is a name, not 7."""
+    names = [name for name, dtype in frame.schema.items() if dtype.is_integer()]
+    if not names or not re.search(rf'(?:^|{separator}|")0[0-9]', text, re.MULTILINE):
+        return frame
+    raw = pl.read_csv(text.encode(), separator=separator, infer_schema=False, columns=names).head(len(frame))
+    zeros = [name for name in names if raw[name].str.contains(r"^0[0-9]").any()]
+    return frame.with_columns(raw[name] for name in zeros)
 
 
 def _json(path: Path, text: str, limit: int | None) -> pl.DataFrame:
@@ -151,6 +171,9 @@ def _json(path: Path, text: str, limit: int | None) -> pl.DataFrame:
         document = json.loads(text)
     except json.JSONDecodeError as error:
         message = f"{path}, line {error.lineno}, column {error.colno}: malformed JSON: {error.msg}"
+        raise DataError(message) from None
+    except RecursionError:
+        message = f"{path}: malformed JSON: nested too deeply"
         raise DataError(message) from None
     rows = document.get("rows") if isinstance(document, dict) else document
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
@@ -176,6 +199,9 @@ def _json_lines(path: Path, text: str, limit: int | None) -> list[dict[str, Any]
             row = json.loads(line)
         except json.JSONDecodeError as error:
             message = f"{path}, line {number}: malformed JSON: {error.msg} (column {error.colno})"
+            raise DataError(message) from None
+        except RecursionError:
+            message = f"{path}, line {number}: malformed JSON: nested too deeply"
             raise DataError(message) from None
         if not isinstance(row, dict):
             message = f"{path}, line {number}: allowed is one JSON object a line, got {type(row).__name__}"
