@@ -1,8 +1,8 @@
 """The main job: a model is updated; what got better, what got worse, for whom, and is it more than noise?
 
 An old and a new classifier of handwritten digits are trained on the data set that ships with scikit-learn. The update is a
-plausible one: the old model saw the images at full contrast, the new one is larger, saw more of the data and works on a
-coarser image. It is better on average. The check says what the average hides.
+plausible one: the new model is stronger and was trained on three times the data, but whoever collected the new data sent few
+nines. The average goes up by six points. The check says what the average hides.
 
 Run it with ``make demo`` or ``python examples/model_update.py [REPORT.html]``.
 """
@@ -10,11 +10,12 @@ Run it with ``make demo`` or ``python examples/model_update.py [REPORT.html]``.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from sklearn.datasets import load_digits
-from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
@@ -26,36 +27,27 @@ from concordant import variants, versions
 from concordant.report import print_report
 
 
-def train() -> tuple[cc.Items, object, object]:
+def train() -> tuple[cc.Items, Any, Any]:
     """Train the old and the new model, and make items of the images that neither saw."""
     digits = load_digits()
     x_train, x_test, y_train, y_test = train_test_split(
         digits.data, digits.target, test_size=0.5, random_state=0, stratify=digits.target
     )
     old = make_pipeline(MinMaxScaler(), LogisticRegression(C=0.05, max_iter=500)).fit(x_train[:300], y_train[:300])
-    new = make_pipeline(MinMaxScaler(), PCA(12, random_state=0), SVC(C=2.0, probability=False)).fit(x_train, y_train)
+    collected = (y_train != 9) | (np.random.default_rng(0).random(len(y_train)) < 0.1)
+    new = make_pipeline(MinMaxScaler(), SVC(C=2.0)).fit(x_train[collected], y_train[collected])
     ink = x_test.sum(axis=1)
-    items = cc.Items.from_arrays(
-        x_test,
-        y_test,
-        slices={
-            "digit": [str(y) for y in y_test],
-            "ink": np.where(ink < np.quantile(ink, 1 / 3), "light", np.where(ink < np.quantile(ink, 2 / 3), "medium", "heavy")),
-        },
-    )
-    return items, old, new
-
-
-def shifted(pixels: np.ndarray) -> np.ndarray:
-    """Move an image one pixel to the right."""
-    return np.roll(pixels.reshape(8, 8), 1, axis=1).ravel()
+    tercile = np.searchsorted(np.quantile(ink, [1 / 3, 2 / 3]), ink)
+    slices = {"digit": y_test.astype(str), "ink": np.array(["light", "medium", "heavy"])[tercile]}
+    return cc.Items.from_arrays(x_test, y_test, slices=slices), old, new
 
 
 @cc.relation(variants=("as it is", "one pixel to the right"), name="shifted")
-def shift(item):  # noqa: ANN001, ANN201, D103 - a relation as a user would write it
-    pixels = np.asarray(item.input)
-    yield pixels
-    yield shifted(pixels)
+def shifted(item: Any) -> Iterator[np.ndarray]:
+    """Ask for the same digit one pixel further to the right."""
+    image = np.reshape(item.input, (8, 8))
+    yield image.ravel()
+    yield np.roll(image, 1, axis=1).ravel()
 
 
 def main() -> int:
@@ -69,8 +61,8 @@ def main() -> int:
         [
             versions.Flips(old),
             versions.NoiseFloor(old, repeats=["order", "batch_size"]),
-            variants.Perturbed(noise=0.05, missing=None, seed=0),
-            shift,
+            variants.Perturbed({"noise": 0.3}),
+            shifted,
         ],
         gates={
             "versions.flips": ["negative_flip_rate <= 0.02", "gain >= 0"],

@@ -193,7 +193,7 @@ def _plan(
         columns = {}
         for variant in relation.expand(items):
             answering = variant.model or model
-            how = replace(request, **variant.ask)
+            how = replace(request, rewritten=_is_rewritten(variant.items, items), **variant.ask)
             same = (id(answering), id(variant.items), how, id(variant.episode))
             if same not in asked:  # digests cost time: the items themselves, asked by many relations, are digested once
                 label = f"{relation.name}: {variant.name}"
@@ -201,6 +201,14 @@ def _plan(
             columns[variant.name] = asked[same]
         plan[relation.name] = columns
     return plan
+
+
+def _is_rewritten(asked: Items, items: Items) -> bool:
+    if asked is items:
+        return False
+    given = items.frame.filter(items.ids.is_in(asked.ids.implode())) if len(asked) < len(items) else items.frame
+    shown = [column for column in ("id", "input", "choices") if column in asked.frame.columns]
+    return not given.select(c for c in shown if c in given.columns).equals(asked.frame.select(shown))
 
 
 def _answers(

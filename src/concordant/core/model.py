@@ -68,6 +68,9 @@ class Request:
     order_seed
         Seed of a shuffle of the rows before they are put into batches, or None for the given order. Answers are
         always returned in the order of the items.
+    rewritten
+        Whether a relation rewrote the items; set by the check. A recording then answers by the text of the input and
+        not by the id, under which it holds the answer to the original.
     """
 
     n: int = 1
@@ -78,6 +81,7 @@ class Request:
     repeat: int = 0
     batch_size: int | None = None
     order_seed: int | None = None
+    rewritten: bool = False
 
     @property
     def is_deterministic(self) -> bool:

@@ -47,8 +47,8 @@ class Recorded:
     match
         What an item must share with the recording to be answered: its ``"id"``; the text of its ``"input"``,
         up to case and white space; or ``"either"``, the id where the recording has it and else the input.
-        Ids alone cannot tell a reworded input from the one that was recorded: ask for ``"input"`` where items
-        are rewritten.
+        Items that a relation rewrote (``request.rewritten``) are always answered by the text of their input, and by
+        their choices where they have any: the recorded answer to the original is no answer to its rewriting.
 
     Attributes
     ----------
@@ -133,7 +133,7 @@ class Recorded:
         numbers = pl.DataFrame({"sample": pl.int_range(first, first + request.n, dtype=pl.Int64, eager=True)})
         known = [column for column in ANSWERED if column in self.records.columns]
         answers = self.records.select("item", "sample", *known)
-        asked = self._found(items).join(numbers, how="cross", maintain_order="left_right")
+        asked = self._found(items, request.rewritten).join(numbers, how="cross", maintain_order="left_right")
         rows = asked.join(answers, on=["item", "sample"], how="left", maintain_order="left")
         plural = pl.when(pl.col("samples") == 1).then(pl.lit("sample")).otherwise(pl.lit("samples"))
         error = (
@@ -178,22 +178,32 @@ class Recorded:
             return names
         return [name for name in names if self.records.select("item", name).n_unique() == len(self.held)]
 
-    def _found(self, items: Items) -> pl.DataFrame:
+    def _found(self, items: Items, rewritten: bool) -> pl.DataFrame:
         """Give each item the recorded `item` that answers it and its number of `samples`; null where none."""
+        match = "input" if rewritten else self.match
         asked = items.frame.select("id")
-        if self.match == "input":
+        if match == "input":
             asked = asked.with_columns(item=pl.lit(None, dtype=pl.String))
         else:
             held = self.held.select("item", known=pl.lit(value=True))
             asked = asked.join(held, left_on="id", right_on="item", how="left", maintain_order="left")
             asked = asked.select("id", pl.when("known").then("id").alias("item"))
-        if self.match != "id" and asked["item"].null_count():
+        if match != "id" and asked["item"].null_count():
             asked = asked.with_columns(normalised(items.inputs).alias("text"))
             texts = by_text(self.held).rename({"item": "same"})
             asked = asked.join(texts, on="text", how="left", maintain_order="left")
             asked = asked.with_columns(pl.coalesce("item", "same").alias("item"))
+        if rewritten and items.choices is not None:
+            asked = asked.with_columns(pl.when(self._same_choices(asked["item"], items.choices)).then("item").alias("item"))
         counts = self.held.select("item", "samples")
         return asked.select("item").join(counts, on="item", how="left", maintain_order="left")
+
+    def _same_choices(self, found: pl.Series, choices: pl.Series) -> pl.Series:
+        if "choices" not in self.records.columns:
+            return pl.Series([False] * len(found))
+        firsts = self.records.unique("item", keep="first").select("item", "choices")
+        recorded = found.to_frame("item").join(firsts, on="item", how="left", maintain_order="left")["choices"]
+        return recorded.list.join("\x1f").eq_missing(choices.list.join("\x1f"))
 
 
 @dataclass(frozen=True, slots=True)
