@@ -22,12 +22,12 @@ from concordant.core.statistics.effects import risk_ratio as risk_ratio
 from concordant.core.statistics.equivalence import Equivalence as Equivalence
 from concordant.core.statistics.equivalence import equivalence as equivalence
 from concordant.core.statistics.estimate import Estimate as Estimate
-from concordant.core.statistics.estimate import estimate_mean as estimate_mean
 from concordant.core.statistics.estimate import exact_estimate as exact_estimate
 from concordant.core.statistics.estimate import t_estimate as t_estimate
 from concordant.core.statistics.estimate import wilson_estimate as wilson_estimate
 from concordant.core.statistics.mcnemar import McNemar as McNemar
 from concordant.core.statistics.mcnemar import mcnemar as mcnemar
+from concordant.core.statistics.means import estimate_mean as estimate_mean
 from concordant.core.statistics.multiplicity import benjamini_hochberg as benjamini_hochberg
 from concordant.core.statistics.multiplicity import holm as holm
 from concordant.core.statistics.paired import paired_bootstrap as paired_bootstrap

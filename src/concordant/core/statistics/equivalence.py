@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from concordant.core.errors import ConfigError
-from concordant.core.statistics.estimate import Estimate, estimate_mean
+from concordant.core.statistics.estimate import Estimate
+from concordant.core.statistics.means import estimate_mean
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

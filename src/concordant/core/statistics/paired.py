@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Literal
 from concordant.core.errors import ConfigError, DataError
 from concordant.core.statistics.bootstrap import BootstrapMethod, Seed, bootstrap_mean
 from concordant.core.statistics.critical import normal_critical
-from concordant.core.statistics.estimate import Estimate, Interval, estimate_mean
+from concordant.core.statistics.estimate import Estimate, Interval
+from concordant.core.statistics.means import estimate_mean
 from concordant.core.statistics.validation import (
     check_choice,
     check_level,

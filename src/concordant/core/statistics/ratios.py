@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from concordant.core.statistics.estimate import Estimate, Interval, estimate_mean
+from concordant.core.statistics.estimate import Estimate, Interval
+from concordant.core.statistics.means import estimate_mean
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
