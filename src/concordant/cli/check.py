@@ -26,7 +26,7 @@ def check(
         bool, typer.Option("--resume", help="Go on with the run in --folder, or the latest one.")
     ] = False,
     retry_errors: Annotated[
-        bool, typer.Option("--retry-errors", help="Ask again where an error is recorded.")
+        bool, typer.Option("--retry-errors", help="Go on, and ask again where an error is recorded.")
     ] = False,
     cache: Cache = True,
     output: Output = None,
@@ -47,15 +47,15 @@ def check(
         concordant check check.yaml -o report.html --junit gates.xml
     """
     from concordant.cli.output import clean_stdout, deliver
-    from concordant.report.terminal import print_report
     from concordant.suite import Suite
 
+    resume = resume or retry_errors
     with clean_stdout(json=json):
         suite = Suite.read(file, trust_code=trust_code)
         folder = folder or (_latest_run(file) if resume else _new_run(file))
         report = suite.run(
             folder=folder,
-            resume=resume or retry_errors,
+            resume=resume,
             retry_errors=retry_errors,
             limit=limit,
             seed=seed,
@@ -64,7 +64,7 @@ def check(
             trust_pickle=trust_pickle,
         )
     outputs = [*(output or []), *(suite.base / path for path in suite.file.output)]
-    return deliver(report, print_report, json=json, outputs=outputs, junit=junit, notes=[f"run: {folder}"])
+    return deliver(report, json=json, outputs=outputs, junit=junit, notes=[f"run: {folder}"])
 
 
 def _new_run(file: Path) -> Path:

@@ -75,9 +75,9 @@ def compare(
     """Say what changed between two versions, and how sure that is.
 
     Both accuracies, the gain, negative and positive flips, the worst slices, and the most telling items side
-    by side. Two logs need nothing else: items are aligned by id or by the text of the question, and what could
-    not be aligned is said. Logs are JSONL, JSON, CSV, Parquet, Inspect, lm-eval or promptfoo files, or
-    run folders.
+    by side. Two logs need nothing else: items are aligned by id or by the text of the question, and what is
+    not in both is said. A log is a JSONL, JSON, CSV, Parquet, Inspect, lm-eval or promptfoo file, or a run
+    folder.
 
     For example:
 
@@ -90,7 +90,6 @@ def compare(
     from functools import partial
 
     from concordant.cli.output import clean_stdout, deliver
-    from concordant.report.terminal import print_comparison
     from concordant.suite.loading import load_model
     from concordant.versions.compare import compare as compare_versions
 
@@ -110,9 +109,7 @@ def compare(
             seed=seed or 0,
             cache=cache,
         )
-    return deliver(
-        report, print_comparison, json=json, outputs=output or [], junit=junit, notes=list(notes(report))
-    )
+    return deliver(report, json=json, outputs=output or [], junit=junit, notes=list(notes(report)))
 
 
 def _given(**columns: str | None) -> dict[str, str]:

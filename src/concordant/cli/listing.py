@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from concordant.cli.options import Json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Kind = Literal["relations", "models", "graders", "agreements", "writers"]
 
@@ -49,7 +52,8 @@ def _names(kind: Kind) -> dict[str, str]:
     if kind in ("relations", "models", "writers"):
         from concordant.core.registry import lookup, registered
 
-        return {name: _about(lookup(kind, name)) for name in sorted(registered(kind))}
+        names = sorted(registered(kind))
+        return {name: _about_registered(lookup, kind, name) for name in names}
     if kind == "graders":
         from concordant.core.grading import GRADERS
 
@@ -57,6 +61,13 @@ def _names(kind: Kind) -> dict[str, str]:
     from concordant.core.agreement import AGREEMENTS
 
     return {name: _about(function) for name, function in AGREEMENTS.items()}
+
+
+def _about_registered(lookup: Callable[[str, str], object], kind: Kind, name: str) -> str:
+    try:
+        return _about(lookup(kind, name))
+    except Exception as error:  # somebody's package that is broken must not hide the others
+        return f"(cannot be loaded: {type(error).__name__}: {error})"
 
 
 def _about(value: object) -> str:

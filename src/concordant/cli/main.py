@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Annotated, Any, cast
+import traceback
+from typing import Annotated, Any, cast
 
 import typer
 from typer.core import TyperGroup
@@ -26,7 +27,6 @@ from concordant.cli.listing import list_names
 from concordant.cli.report import report
 from concordant.cli.validate import validate
 from concordant.core.errors import ConcordantError
-
 
 VERBS = {
     "compare": compare,
@@ -71,7 +71,7 @@ class Verbs(TyperGroup):
             return BROKEN_PIPE
         except Exception as error:
             if debug:
-                raise
+                traceback.print_exception(error)
             _say(_sentence(error))
             return COULD_NOT_BE_RUN
         return int(code or 0)
@@ -108,6 +108,7 @@ app = typer.Typer(
     name="concordant",
     rich_markup_mode=None,
     add_completion=False,
+    pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 all gates hold, 1 a gate fails, 2 it could not be run, 3 undecided (too few data).",
 )

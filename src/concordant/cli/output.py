@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from concordant.core.results import Report
@@ -30,9 +30,9 @@ def print_json(document: Any) -> None:
 
 def deliver(
     report: Report,
-    show: Callable[[Report], None],
     *,
     json: bool,
+    comparison: bool = False,
     outputs: Sequence[Path],
     junit: Path | None,
     notes: Sequence[str] = (),
@@ -43,10 +43,10 @@ def deliver(
     ----------
     report
         What was found.
-    show
-        Prints it for people.
     json
-        Print one JSON document instead.
+        Print one JSON document instead of tables for people.
+    comparison
+        Whether it is about two versions and nothing else.
     outputs, junit
         Report files; the suffix says how each is written.
     notes
@@ -69,6 +69,9 @@ def deliver(
     if json:
         print_json(report.to_dict())
     else:
+        from concordant.report import terminal
+
+        show = terminal.print_comparison if comparison else terminal.print_report
         show(report)
         for line in (*notes, *(f"report: {path}" for path in written)):
             typer.echo(line)

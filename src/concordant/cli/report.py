@@ -28,9 +28,8 @@ def report(
         concordant report runs/check-20260131-120000 -o report.html
     """
     from concordant.cli.output import clean_stdout, deliver
-    from concordant.report.terminal import print_report
     from concordant.suite.again import judged_again
 
     with clean_stdout(json=json):
         found = judged_again(run, trust_code=trust_code)
-    return deliver(found, print_report, json=json, outputs=output or [], junit=junit)
+    return deliver(found, json=json, outputs=output or [], junit=junit)

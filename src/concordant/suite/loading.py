@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from concordant.core.model import Model
 
-FILES = ("log", "onnx", "sklearn")
+FILES = ("log", "onnx", "python", "sklearn")
 """Schemes whose rest is a path whether it is there or not."""
 
 SERVERS = ("openai",)
@@ -48,7 +48,7 @@ def scheme_of(spec: str) -> tuple[str, str]:
 def located(spec: str, base: Path) -> str:
     """Return a specification whose relative path starts from `base`, a hub or server name as it is."""
     scheme, rest = scheme_of(spec)
-    path = rest.partition("#")[0].partition("?")[0].partition(".py:")[0]
+    path = rest.rpartition(":")[0] if scheme == "python" else rest.partition("#")[0].partition("?")[0]
     if not path or Path(path).is_absolute() or base == Path() or scheme in SERVERS:
         return f"{scheme}:{rest}"
     return f"{scheme}:{base / rest}" if scheme in FILES or (base / path).exists() else f"{scheme}:{rest}"

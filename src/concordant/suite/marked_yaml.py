@@ -118,6 +118,9 @@ _Loader.add_implicit_resolver(
 )
 
 
+_COLLECTIONS = ("tag:yaml.org,2002:seq", "tag:yaml.org,2002:map")
+
+
 def _build(
     loader: yaml.SafeLoader,
     node: yaml.Node,
@@ -129,6 +132,11 @@ def _build(
     lines.setdefault(place, node.start_mark.line + 1)
     if id(node) in within:
         message = f"{name}, line {node.start_mark.line + 1}: an alias stands inside what it names"
+        raise ConfigError(message)
+    if not isinstance(node, yaml.ScalarNode) and node.tag not in _COLLECTIONS:
+        message = (
+            f"{name}, line {node.start_mark.line + 1}: malformed YAML: the tag {node.tag!r} is not known"
+        )
         raise ConfigError(message)
     within = (*within, id(node))
     if isinstance(node, yaml.SequenceNode):
