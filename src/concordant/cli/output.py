@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from concordant.core.results import Report
 
 
+PIPE_WIDTH = 120
+"""Width of tables that go into a file or a pipe."""
+
+
 @contextlib.contextmanager
 def clean_stdout(*, json: bool) -> Iterator[None]:
     """Keep standard output for the JSON document: whatever else is printed goes to standard error."""
@@ -67,15 +71,24 @@ def deliver(
             written.append(junit)
     _something_was_judged(report)
     if json:
-        print_json(report.to_dict())
-    else:
-        from concordant.report import terminal
+        from concordant.report.documents import finite
 
-        show = terminal.print_comparison if comparison else terminal.print_report
-        show(report)
+        print_json(finite(report.to_dict()))
+    else:
+        _show(report, comparison=comparison)
         for line in (*notes, *(f"report: {path}" for path in written)):
             typer.echo(line)
     return report.exit_code
+
+
+def _show(report: Report, *, comparison: bool) -> None:
+    from rich.console import Console
+
+    from concordant.report.terminal import print_comparison, print_report
+
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+    show = print_comparison if comparison else print_report
+    show(report, console)
 
 
 def _something_was_judged(report: Report) -> None:
