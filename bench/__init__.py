@@ -1,0 +1,1 @@
+"""Benchmarks: what it costs, beside the peers, with the command that measured it."""

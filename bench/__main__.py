@@ -1,6 +1,7 @@
 """Measures everything and writes docs/benchmarks.md: ``make bench``, or ``python -m bench [--peer-python PATH] [NAME ...]``.
 
-Peers run in the environment of ``--peer-python`` (by default this one); a peer that is not installed there is left out, and said so.
+Peers run in the environment of ``--peer-python`` (by default this one); a peer that is not installed there is
+left out, and said so.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bench.timing import Figure
+if TYPE_CHECKING:
+    from bench.timing import Figure
 
 SCRIPTS = ("start_up", "flow", "endpoint", "episodes", "statistics", "million")
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
@@ -34,7 +37,9 @@ def main() -> int:
         takes_peer = "peer_python" in inspect.signature(function).parameters
         for figure in function(peer_python=options.peer_python) if takes_peer else function():
             mark = {True: "reached", False: "NOT REACHED", None: ""}[figure.holds]
-            print(f"  {figure.what}: {figure.measured} (reach: {figure.reach}) {mark} {figure.peer}", flush=True)
+            print(
+                f"  {figure.what}: {figure.measured} (reach: {figure.reach}) {mark} {figure.peer}", flush=True
+            )
             figures.append(figure)
     if not options.names:
         PAGE.write_text(page(figures), encoding="utf-8")
@@ -45,7 +50,8 @@ def main() -> int:
 def page(figures: list[Figure]) -> str:
     """Return docs/benchmarks.md."""
     rows = [
-        f"| {f.what} | {f.measured} | {f.peer} | {f.reach} | {({True: 'yes', False: 'no', None: ''})[f.holds]} |" for f in figures
+        f"| {f.what} | {f.measured} | {f.peer} | {f.reach} | {({True: 'yes', False: 'no', None: ''})[f.holds]} |"
+        for f in figures
     ]
     machine = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}, polars {version('polars')}"
     return "\n".join(

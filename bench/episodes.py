@@ -25,7 +25,9 @@ def main() -> list[Figure]:
 
         def plain() -> None:
             first = model.respond(items, request)["output"].to_list()
-            turns = [[cc.user(t), cc.assistant(a), cc.user(second)] for t, a in zip(texts, first, strict=True)]
+            turns = [
+                [cc.user(t), cc.assistant(a), cc.user(second)] for t, a in zip(texts, first, strict=True)
+            ]
             model.respond(items.replace(input=turns), request)
 
         def episodes() -> None:
@@ -35,4 +37,11 @@ def main() -> list[Figure]:
         episode_wall, _ = timed(episodes, runs=3)
     ratio = episode_wall / plain_wall
     what = f"{N:,} two-turn episodes beside two plain passes"
-    return [Figure(what, f"{ratio:.2f} times ({episode_wall:.2f} s beside {plain_wall:.2f} s)", "1.2 times", holds=ratio <= 1.2)]
+    return [
+        Figure(
+            what,
+            f"{ratio:.2f} times ({episode_wall:.2f} s beside {plain_wall:.2f} s)",
+            "1.2 times",
+            holds=ratio <= 1.2,
+        )
+    ]

@@ -22,6 +22,7 @@ def measure(n: int) -> dict[str, float]:
 
     import concordant as cc
     from concordant import versions
+    from concordant.core.judging import conclude, judge
     from concordant.core.store import RunFolder
     from concordant.models.recorded import Recorded
 
@@ -42,7 +43,9 @@ def measure(n: int) -> dict[str, float]:
     records = []
     for accuracy in (0.8, 0.82):
         answers = np.where(rng.random(n) < accuracy, truth, rng.integers(0, 10, n))
-        records.append(pl.DataFrame({"item": ids, "sample": pl.zeros(n, pl.Int64, eager=True), "output": answers}))
+        records.append(
+            pl.DataFrame({"item": ids, "sample": pl.zeros(n, pl.Int64, eager=True), "output": answers})
+        )
 
     figures: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as name:
@@ -64,9 +67,7 @@ def measure(n: int) -> dict[str, float]:
         figures["check_s"] = time.perf_counter() - started
         answers = report["versions.flips"].answers
         started = time.perf_counter()
-        from concordant.core.check import _result
-
-        _result(relation, items, answers, ["topic", "length"], 0.95, 0)
+        conclude(relation, answers, judge(relation, items, answers), ["topic", "length"])
         figures["judge_s"] = time.perf_counter() - started
         started = time.perf_counter()
         path = report.save(Path(name) / "report.html")
@@ -90,7 +91,9 @@ def main() -> list[Figure]:
         "report_mb": ("size of the report", "MB"),
     }
     return [
-        Figure(names[key][0], f"{f[key]:.2f} {names[key][1]}", f"{bound} {names[key][1]}", holds=f[key] <= bound)
+        Figure(
+            names[key][0], f"{f[key]:.2f} {names[key][1]}", f"{bound} {names[key][1]}", holds=f[key] <= bound
+        )
         for key, bound in reach.items()
     ]
 

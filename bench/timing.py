@@ -8,9 +8,12 @@ import resource
 import statistics
 import subprocess
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,10 @@ def peer(python: str, script: str, **arguments: object) -> dict[str, float] | No
     """Run a peer in its own environment; the script prints one JSON object. None where it is not installed there."""
     path = Path(__file__).parent / "peers" / script
     done = subprocess.run(
-        [python, str(path), json.dumps(arguments)], capture_output=True, text=True, env={**os.environ, "HF_HUB_OFFLINE": "1"}
+        [python, str(path), json.dumps(arguments)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
     )
     if done.returncode:
         print(f"  ({script} could not run: {done.stderr.strip().splitlines()[-1:] or 'no message'})")

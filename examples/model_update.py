@@ -1,4 +1,4 @@
-"""The main job: a model is updated; what got better, what got worse, for whom, and is it more than noise?
+"""The main job: a model is updated, and the check says what got better, what got worse, and for whom.
 
 An old and a new classifier of handwritten digits are trained on the data set that ships with scikit-learn. The update is a
 plausible one: the new model is stronger and was trained on three times the data, but whoever collected the new data sent few
@@ -10,9 +10,8 @@ Run it with ``make demo`` or ``python examples/model_update.py [REPORT.html]``.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.datasets import load_digits
@@ -26,6 +25,9 @@ import concordant as cc
 from concordant import variants, versions
 from concordant.report import print_report
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 
 def train() -> tuple[cc.Items, Any, Any]:
     """Train the old and the new model, and make items of the images that neither saw."""
@@ -33,7 +35,9 @@ def train() -> tuple[cc.Items, Any, Any]:
     x_train, x_test, y_train, y_test = train_test_split(
         digits.data, digits.target, test_size=0.5, random_state=0, stratify=digits.target
     )
-    old = make_pipeline(MinMaxScaler(), LogisticRegression(C=0.05, max_iter=500)).fit(x_train[:300], y_train[:300])
+    old = make_pipeline(MinMaxScaler(), LogisticRegression(C=0.05, max_iter=500)).fit(
+        x_train[:300], y_train[:300]
+    )
     collected = (y_train != 9) | (np.random.default_rng(0).random(len(y_train)) < 0.1)
     new = make_pipeline(MinMaxScaler(), SVC(C=2.0)).fit(x_train[collected], y_train[collected])
     ink = x_test.sum(axis=1)

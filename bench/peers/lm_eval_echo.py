@@ -34,7 +34,9 @@ with tempfile.TemporaryDirectory() as folder:
     (Path(folder) / "tasks" / "echo.yaml").write_text(TASK.format(data=data))
     tasks = TaskManager(include_path=str(Path(folder) / "tasks"), include_defaults=False)
     started = time.process_time()
-    result = lm_eval.simple_evaluate(model="dummy", tasks=["echo"], task_manager=tasks, bootstrap_iters=0, log_samples=True)
+    result = lm_eval.simple_evaluate(
+        model="dummy", tasks=["echo"], task_manager=tasks, bootstrap_iters=0, log_samples=True
+    )
     cpu = time.process_time() - started
     assert result["n-samples"]["echo"]["effective"] == n
 print(json.dumps({"cpu_s": cpu, "version": version("lm_eval")}))

@@ -16,7 +16,8 @@ from concordant import versions
 from concordant.core.errors import ConcordantError, ConfigError, DataError, StoreError
 
 ITEMS = cc.Items.from_records(
-    {"id": f"i{i}", "input": f"t{i}", "reference": f"T{i}", "half": "low" if i < 20 else "high"} for i in range(40)
+    {"id": f"i{i}", "input": f"t{i}", "reference": f"T{i}", "half": "low" if i < 20 else "high"}
+    for i in range(40)
 )
 
 
@@ -67,7 +68,9 @@ def test_the_worst_items_stand_side_by_side() -> None:
 
 def test_gates_decide_the_exit_code() -> None:
     def exit_code(gate: str) -> int:
-        return cc.check(cc.load(fails_on_high_spaced), ITEMS, [spaced], gates={"spaced": gate}, progress=False).exit_code
+        return cc.check(
+            cc.load(fails_on_high_spaced), ITEMS, [spaced], gates={"spaced": gate}, progress=False
+        ).exit_code
 
     assert exit_code("violation_rate <= 0.9") == 0
     assert exit_code("violation_rate <= 0.1") == 1
@@ -78,7 +81,9 @@ def test_misspelt_names_get_the_nearest_one() -> None:
     model = cc.load(str.upper)
     with pytest.raises(ConfigError, match=r"has no finding 'violation_rat'; did you mean violation_rate\?"):
         cc.check(model, ITEMS, [spaced], gates={"spaced": "violation_rat <= 1"}, progress=False)
-    with pytest.raises(ConfigError, match=r"names the relation 'space', which is not checked; did you mean spaced\?"):
+    with pytest.raises(
+        ConfigError, match=r"names the relation 'space', which is not checked; did you mean spaced\?"
+    ):
         cc.check(model, ITEMS, [spaced], gates={"space": "violation_rate <= 1"}, progress=False)
     with pytest.raises(DataError, match=r"no column 'hlaf' to slice by; did you mean half\?"):
         cc.check(model, ITEMS, [spaced], slices=["hlaf"], progress=False)
@@ -107,7 +112,10 @@ def test_groups_are_clusters() -> None:
     result = cc.check(cc.load(fails_on_high_spaced), grouped, [spaced], progress=False)["spaced"]
     assert result.violation_rate.estimate.n_clusters == 10
     alone = cc.check(cc.load(fails_on_high_spaced), ITEMS, [spaced], progress=False)["spaced"]
-    assert result.violation_rate.high - result.violation_rate.low > alone.violation_rate.high - alone.violation_rate.low
+    assert (
+        result.violation_rate.high - result.violation_rate.low
+        > alone.violation_rate.high - alone.violation_rate.low
+    )
 
 
 def test_a_run_folder_resumes_and_gives_the_same(tmp_path: Path) -> None:
@@ -123,8 +131,13 @@ def test_a_run_folder_resumes_and_gives_the_same(tmp_path: Path) -> None:
     assert again.frame().equals(fresh.frame())
     stored = json.loads((tmp_path / "run" / "report.json").read_text())
     assert stored["findings"] == fresh.to_dict()["findings"]
-    assert pl.read_parquet(tmp_path / "run" / "findings.parquet").height == len(fresh.findings) + len(fresh.slices)
-    assert pl.read_parquet(tmp_path / "run" / "verdicts" / "spaced.parquet")["id"].to_list() == ITEMS.ids.to_list()
+    assert pl.read_parquet(tmp_path / "run" / "findings.parquet").height == len(fresh.findings) + len(
+        fresh.slices
+    )
+    assert (
+        pl.read_parquet(tmp_path / "run" / "verdicts" / "spaced.parquet")["id"].to_list()
+        == ITEMS.ids.to_list()
+    )
 
 
 def test_the_same_relation_twice_gets_a_number() -> None:
@@ -142,7 +155,9 @@ def test_it_works_inside_a_running_event_loop() -> None:
 
 def test_global_random_state_is_left_alone_and_the_same_seed_gives_the_same() -> None:
     before = np.random.get_state()[1].copy()  # noqa: NPY002 - the global state is what is looked at
-    reports = [cc.check(cc.load(fails_on_high_spaced), ITEMS, [spaced], seed=7, progress=False) for _ in range(2)]
+    reports = [
+        cc.check(cc.load(fails_on_high_spaced), ITEMS, [spaced], seed=7, progress=False) for _ in range(2)
+    ]
     assert np.array_equal(before, np.random.get_state()[1])  # noqa: NPY002
     assert reports[0].frame().equals(reports[1].frame())
 

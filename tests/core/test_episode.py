@@ -26,7 +26,9 @@ class Batches:
 
     def respond(self, items: Items, request: Request) -> pl.DataFrame:
         self.calls.append(len(items))
-        return pl.DataFrame({"output": [f"turn {1 if isinstance(p, str) else len(p)}" for p in items.inputs.to_list()]})
+        return pl.DataFrame(
+            {"output": [f"turn {1 if isinstance(p, str) else len(p)}" for p in items.inputs.to_list()]}
+        )
 
 
 class Server:

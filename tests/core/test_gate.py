@@ -30,7 +30,10 @@ def test_gates_are_read_and_written(text: str, gate: Gate) -> None:
     assert Gate.parse(str(gate)) == gate
 
 
-@pytest.mark.parametrize("text", ["", "gain", "gain = 0", "gain <= nearly", "gain within 1 to -1", "<= 2", "gain <= 1e", "a <= 1; b"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "gain", "gain = 0", "gain <= nearly", "gain within 1 to -1", "<= 2", "gain <= 1e", "a <= 1; b"],
+)
 def test_what_is_no_gate_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(ConfigError, match=r"does not parse; allowed: .*negative_flip_rate <= 0.02"):
         Gate.parse(text)
@@ -38,7 +41,9 @@ def test_what_is_no_gate_is_refused_with_an_example(text: str) -> None:
 
 def test_a_gate_agrees_with_the_interval_printed_beside_it() -> None:
     # Wilson intervals of k of 1000: 8 -> (.0041, .0157), 20 -> (.0130, .0307), 40 -> (.0295, .0540)
-    states = {k: decide([(Gate("negative_flip_rate", high=0.02), finding_of(k, 1000))])[0] for k in (8, 20, 40)}
+    states = {
+        k: decide([(Gate("negative_flip_rate", high=0.02), finding_of(k, 1000))])[0] for k in (8, 20, 40)
+    }
     assert {k: result.state for k, result in states.items()} == {8: "holds", 20: "undecided", 40: "fails"}
     assert states[8].finding.high < 0.02 < states[40].finding.low
 
@@ -55,7 +60,9 @@ def test_an_undecided_gate_names_the_number_that_would_decide_it() -> None:
 
 
 def test_a_range_needs_both_sides() -> None:
-    narrow = Finding("versions.flips", "gain", estimate_mean(np.tile([-1.0, 1.0, 0, 0, 0, 0, 0, 0, 0, 0], 1000)))
+    narrow = Finding(
+        "versions.flips", "gain", estimate_mean(np.tile([-1.0, 1.0, 0, 0, 0, 0, 0, 0, 0, 0], 1000))
+    )
     assert decide([(Gate("gain", -0.02, 0.02), narrow)])[0].state == "holds"
     assert decide([(Gate("gain", 0.05, 0.10), narrow)])[0].state == "fails"
     assert decide([(Gate("gain", -0.001, 0.001), narrow)])[0].state == "undecided"
@@ -72,4 +79,6 @@ def test_one_gate_is_the_interval(successes: int, n: int, bound: float) -> None:
     finding = finding_of(min(successes, n), n)
     (result,) = decide([(Gate("x", high=bound), finding)])
     if not (math.isclose(finding.high, bound) or math.isclose(finding.low, bound)):
-        assert result.state == ("holds" if finding.high < bound else "fails" if finding.low > bound else "undecided")
+        assert result.state == (
+            "holds" if finding.high < bound else "fails" if finding.low > bound else "undecided"
+        )

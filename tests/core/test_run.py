@@ -82,7 +82,9 @@ def test_a_request_may_change_batch_size_and_order() -> None:
     asked = [text for call in model.calls for text in call]
     assert asked != sorted(asked)
     assert sorted(asked) == sorted(f"t{i}" for i in range(10))
-    assert all(output == item.replace("i", "T") for item, output in frame.select("item", "output").iter_rows())
+    assert all(
+        output == item.replace("i", "T") for item, output in frame.select("item", "output").iter_rows()
+    )
 
 
 def test_samples_of_an_item_stay_together() -> None:
@@ -110,13 +112,17 @@ def test_an_item_that_makes_the_model_raise_is_found_and_recorded(raising: tuple
 
 
 def test_a_model_that_raises_on_everything_stops_the_run() -> None:
-    with pytest.raises(ModelError, match=r"'recorder' raised ValueError on every item it was given: cannot read t\d"):
+    with pytest.raises(
+        ModelError, match=r"'recorder' raised ValueError on every item it was given: cannot read t\d"
+    ):
         ask(Recorder(raising=("all",)), 10)
 
 
 def test_a_server_that_is_down_stops_the_run_and_leaves_no_errors_behind() -> None:
     store = MemoryStore()
-    with pytest.raises(ModelError, match=f"failed on the first {GIVE_UP_AFTER} items it was asked: connection refused"):
+    with pytest.raises(
+        ModelError, match=f"failed on the first {GIVE_UP_AFTER} items it was asked: connection refused"
+    ):
         ask(Server(down=True), 200, store=store)
     model = Server()
     assert ask(model, 200, store=store)["output"].null_count() == 0
@@ -153,7 +159,9 @@ def test_the_cache_serves_deterministic_answers_and_never_a_repeat(tmp_path: Pat
     a = ask(first, 5, cache=cache)
     b = ask(second, 5, cache=cache)
     assert not second.asked
-    assert a.select("item", "output", "logprob", "tokens").equals(b.select("item", "output", "logprob", "tokens"))
+    assert a.select("item", "output", "logprob", "tokens").equals(
+        b.select("item", "output", "logprob", "tokens")
+    )
     for request in (Request(repeat=1), Request(temperature=0.5), Request(n=2)):
         again = Server()
         ask(again, 5, request, cache=cache)

@@ -65,7 +65,10 @@ def test_a_torn_segment_is_set_aside_and_the_others_are_kept(tmp_path: Path) -> 
 def test_a_folder_with_a_run_is_refused_without_resume(tmp_path: Path) -> None:
     with RunFolder(tmp_path).opened() as folder:
         folder.describe(DESCRIPTION, ITEMS)
-    with pytest.raises(StoreError, match="already holds a run; go on with it by --resume"), RunFolder(tmp_path).opened():
+    with (
+        pytest.raises(StoreError, match="already holds a run; go on with it by --resume"),
+        RunFolder(tmp_path).opened(),
+    ):
         pass
 
 
@@ -88,7 +91,9 @@ def test_a_second_writer_is_refused(tmp_path: Path) -> None:
         pass
 
 
-def test_a_full_disk_loses_nothing_and_leaves_no_half_segment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_loses_nothing_and_leaves_no_half_segment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -96,7 +101,9 @@ def test_a_full_disk_loses_nothing_and_leaves_no_half_segment(tmp_path: Path, mo
         folder.append("key", segment("a"))
         with monkeypatch.context() as patch:
             patch.setattr(os, "fsync", full)
-            with pytest.raises(StoreError, match="no space left on its disk; free some and go on with --resume"):
+            with pytest.raises(
+                StoreError, match="no space left on its disk; free some and go on with --resume"
+            ):
                 folder.append("key", segment("b"))
         assert [p.name for p in (tmp_path / "behaviours").iterdir()] == ["key-00001.parquet"]
         assert folder.read("key")["item"].to_list() == ["a"]

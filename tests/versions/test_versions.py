@@ -31,7 +31,9 @@ class Table:
         source = self.again if request.repeat else self.outputs
         values = [source[int(i)] for i in items.ids.to_list()]
         errors = ["no answer" if v is None else None for v in values]
-        return pl.DataFrame({"output": values, "error": errors}, schema_overrides={"error": pl.String}, strict=False)
+        return pl.DataFrame(
+            {"output": values, "error": errors}, schema_overrides={"error": pl.String}, strict=False
+        )
 
 
 def items(reference: list[Any], **columns: Any) -> Items:
@@ -40,7 +42,9 @@ def items(reference: list[Any], **columns: Any) -> Items:
 
 
 def flips(old: list[Any], new: list[Any], reference: list[Any], **columns: Any) -> cc.Result:
-    report = cc.check(Table(new, "new"), items(reference, **columns), [versions.Flips(Table(old, "old"))], progress=False)
+    report = cc.check(
+        Table(new, "new"), items(reference, **columns), [versions.Flips(Table(old, "old"))], progress=False
+    )
     return report["versions.flips"]
 
 
@@ -124,7 +128,12 @@ def test_slices_show_where_it_broke() -> None:
 
 def test_scores_split_into_gain_and_regression() -> None:
     old, new = [1.0, 2.0, 3.0, 4.0], [2.0, 1.0, 3.0, 6.0]
-    report = cc.check(Table(new, "new"), items([0.0] * 4), [versions.Scores(Table(old, "old"), of="output", agree="number")], progress=False)
+    report = cc.check(
+        Table(new, "new"),
+        items([0.0] * 4),
+        [versions.Scores(Table(old, "old"), of="output", agree="number")],
+        progress=False,
+    )
     result = report["versions.scores"]
     assert result.mean_gain_part.value == pytest.approx(3 / 4)
     assert result.mean_regression_part.value == pytest.approx(1 / 4)
@@ -138,8 +147,12 @@ def test_scores_by_a_function_and_by_the_reference() -> None:
     texts = items(["the cat", "a dog", "one bird"])
     old, new = Table(["the cat", "dog", "fish"], "old"), Table(["cat", "cow", "one bird"], "new")
     by_length = versions.Scores(old, score=lambda output, item: len(output))
-    assert cc.check(new, texts, [by_length], progress=False)["versions.scores"].score_change.value == pytest.approx(0.0, abs=1)
-    by_reference = cc.check(new, texts, [versions.Scores(old, of="reference")], progress=False)["versions.scores"]
+    assert cc.check(new, texts, [by_length], progress=False)[
+        "versions.scores"
+    ].score_change.value == pytest.approx(0.0, abs=1)
+    by_reference = cc.check(new, texts, [versions.Scores(old, of="reference")], progress=False)[
+        "versions.scores"
+    ]
     assert by_reference.score_old.value == pytest.approx(2 / 3)
     assert by_reference.score_new.value == pytest.approx(2 / 3)
     with pytest.raises(DataError, match="gives no score; pass score=FUNCTION"):
@@ -153,14 +166,20 @@ def test_a_deterministic_model_has_no_noise() -> None:
     result = report["versions.noise_floor"]
     assert result.noise_flip_rate.value == 0
     assert result.agreement_score.value == 1
-    assert set(result.findings) >= {"noise_flip_rate_seed", "noise_flip_rate_order", "noise_flip_rate_batch_size"}
+    assert set(result.findings) >= {
+        "noise_flip_rate_seed",
+        "noise_flip_rate_order",
+        "noise_flip_rate_batch_size",
+    }
 
 
 def test_noise_alone_explains_the_flips_of_a_noisy_model_against_itself() -> None:
     rng = np.random.default_rng(2)
     first, again, old, old_again = (np.where(rng.random(4000) < 0.8, "a", "b").tolist() for _ in range(4))
     floor = versions.NoiseFloor(Table(old, "old", old_again), repeats=["seed"])
-    result = cc.check(Table(first, "new", again), items(["a"] * 4000), [floor], progress=False)["versions.noise_floor"]
+    result = cc.check(Table(first, "new", again), items(["a"] * 4000), [floor], progress=False)[
+        "versions.noise_floor"
+    ]
     # Two independent runs of accuracy .8 differ with probability 2 x .8 x .2 = .32, and half of that is negative.
     assert result.noise_flip_rate.value == pytest.approx(0.32, abs=0.03)
     assert result.negative_flips_from_noise.value == pytest.approx(0.16, abs=0.015)
@@ -173,7 +192,9 @@ def test_a_real_regression_stands_above_the_noise() -> None:
     old, old_again = (np.where(rng.random(4000) < 0.8, "a", "b").tolist() for _ in range(2))
     new, again = (np.where(rng.random(4000) < 0.6, "a", "b").tolist() for _ in range(2))
     floor = versions.NoiseFloor(Table(old, "old", old_again), repeats=["seed"])
-    result = cc.check(Table(new, "new", again), items(["a"] * 4000), [floor], progress=False)["versions.noise_floor"]
+    result = cc.check(Table(new, "new", again), items(["a"] * 4000), [floor], progress=False)[
+        "versions.noise_floor"
+    ]
     # .8 x .4 = .32 negative flips; noise (.32 + .48) / 2 / 2 = .20
     assert result.negative_flips_beyond_noise.value == pytest.approx(0.12, abs=0.02)
     assert result.negative_flips_beyond_noise.low > 0
@@ -186,7 +207,9 @@ def test_a_model_that_depends_on_its_batch_is_found() -> None:
         def respond(self, items: Items, request: Request) -> pl.DataFrame:
             return pl.DataFrame({"output": ["a" if len(items) == 10 else "b"] * len(items)})
 
-    result = cc.check(Batchy([], "m"), items(["a"] * 40), [versions.NoiseFloor()], progress=False)["versions.noise_floor"]
+    result = cc.check(Batchy([], "m"), items(["a"] * 40), [versions.NoiseFloor()], progress=False)[
+        "versions.noise_floor"
+    ]
     assert result.noise_flip_rate_batch_size.value == 1.0
     assert result.noise_flip_rate_seed.value == 0.0
     assert result.noise_flip_rate.value == pytest.approx(1 / 3)

@@ -1,12 +1,13 @@
 """Behaviours: what a model did on the items of one variant.
 
 Stored, they are a long table: one row a sample, the samples of an item together, in the order of the items. `Behaviours` is
-that table beside the items, and gives its columns as arrays of shape ``(n_items, n_samples)``, which is what judges compute with.
+that table beside the items, and gives its columns as arrays of shape ``(n_items, n_samples)``, which is what
+judges compute with.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,8 @@ import polars as pl
 from concordant.core.grading import OUTCOMES, Grader, grade
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from concordant.core.items import Items
@@ -52,12 +55,25 @@ class Behaviours:
     classes: tuple[str, ...] = ()
     grader: Grader | None = None
 
+    @staticmethod
+    def joined(parts: Sequence[Behaviours]) -> Behaviours:
+        """Return the behaviours of several sets of items, one after the other."""
+        items = parts[0].items
+        for part in parts[1:]:
+            items = items.followed_by(part.items)
+        frame = pl.concat([part.frame for part in parts], how="diagonal_relaxed", rechunk=True)
+        return replace(parts[0], items=items, frame=frame)
+
     def __len__(self) -> int:
         return len(self.frame) // self.n
 
     def __getitem__(self, column: str) -> pl.Series:
         """Return a column, one value a sample (null where unknown)."""
-        return self.frame[column] if column in self.frame.columns else pl.Series(column, [None] * len(self.frame))
+        return (
+            self.frame[column]
+            if column in self.frame.columns
+            else pl.Series(column, [None] * len(self.frame))
+        )
 
     def __contains__(self, column: str) -> bool:
         return column in self.frame.columns

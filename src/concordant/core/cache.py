@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +13,7 @@ from concordant.core.errors import StoreError
 from concordant.core.model import Completion, Prompt, Request, digest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 
 def default_cache_path() -> Path:
@@ -68,7 +67,7 @@ class AnswerCache:
         for start in range(0, len(keys), 500):
             some = keys[start : start + 500]
             marks = ",".join("?" * len(some))
-            query = f"SELECT key, completions FROM answers WHERE key IN ({marks})"  # noqa: S608 - only question marks
+            query = f"SELECT key, completions FROM answers WHERE key IN ({marks})"
             for key, text in self._connection.execute(query, some):
                 found[key] = [Completion(**fields) for fields in json.loads(text)]
         return found
@@ -88,13 +87,15 @@ class AnswerCache:
 
     def models(self) -> dict[str, int]:
         """Return how many answers of each model there are."""
-        return dict(self._connection.execute("SELECT model, count(*) FROM answers GROUP BY model ORDER BY model"))
+        return dict(
+            self._connection.execute("SELECT model, count(*) FROM answers GROUP BY model ORDER BY model")
+        )
 
     def clear(self, model: str | None = None) -> int:
         """Forget all answers, or those of one model, and return how many there were."""
         with self._connection:
             where, values = ("", ()) if model is None else (" WHERE model = ?", (model,))
-            removed = self._connection.execute(f"DELETE FROM answers{where}", values).rowcount  # noqa: S608 - a constant
+            removed = self._connection.execute(f"DELETE FROM answers{where}", values).rowcount
         self._connection.execute("VACUUM")
         return removed
 

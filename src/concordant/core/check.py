@@ -3,40 +3,40 @@
 from __future__ import annotations
 
 import asyncio
-import math
+import copy
 import platform
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
-import polars as pl
-
-from concordant.core.behaviours import Behaviours, align
+from concordant.core.behaviours import Behaviours
 from concordant.core.cache import AnswerCache, default_cache_path
 from concordant.core.episode import Episode
-from concordant.core.errors import ConfigError, DataError, nearest
-from concordant.core.finding import Finding
-from concordant.core.gate import Gate, decide
-from concordant.core.grading import Grader, default_grader, grader
-from concordant.core.items import Items
+from concordant.core.errors import ConfigError, nearest
+from concordant.core.gate import Gate, GateResult, decide
+from concordant.core.judging import conclude, judge
 from concordant.core.model import ConcurrentModel, Model, Request
+from concordant.core.plan import Plan, answers_of, plan
 from concordant.core.progress import progress_bars
-from concordant.core.relation import Relation, Variant, Verdicts
+from concordant.core.relation import Relation, Verdicts
 from concordant.core.results import Report, Result
-from concordant.core.run import Pass, Progress, run
-from concordant.core.statistics import benjamini_hochberg
+from concordant.core.rounds import decide_now, gated_measures, rounds
+from concordant.core.run import Progress, run
+from concordant.core.slices import slice_columns
 from concordant.core.store import MemoryStore, RunFolder, Store
 from concordant.core.turns import EpisodeRelation
 
-MAX_SLICE_VALUES = 30
-MIN_SLICE_ITEMS = 2
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from concordant.core.grading import Grader
+    from concordant.core.items import Items
+
 T = TypeVar("T")
 
 
@@ -55,6 +55,7 @@ def check(
     resume: bool = False,
     retry_errors: bool = False,
     cache: bool | Path = False,
+    until_decided: int | None = None,
     progress: bool | Progress = True,
     title: str | None = None,
     about: Mapping[str, Any] | None = None,
@@ -72,7 +73,8 @@ def check(
     gates
         Bounds on findings, by relation: ``{"versions.flips": "negative_flip_rate <= 0.02"}``.
     grade
-        How an output is found right or wrong: the name of a grader, or a function of output and item that returns true, false,
+        How an output is found right or wrong: the name of a grader, or a function of output and item that
+        returns true, false,
         a score in [0, 1] or None for "cannot be graded". By default the grader that suits references and outputs.
     slices
         Columns of the items to look into; by default all further columns of at most 30 values that are not fractions.
@@ -86,6 +88,9 @@ def check(
         Where the run is kept; whether to go on with the one that is there, and to ask again where it holds errors.
     cache
         Whether deterministic answers of servers are kept over runs: true for the usual place, or a path.
+    until_decided
+        Ask only as much as the gates need: items in random order, this many in the first round, until every gate is decided
+        by an interval that allows for looking after every round. The report is then over the items asked.
     progress
         Whether to draw progress bars (on a terminal only), or a function to be told.
     title, about
@@ -114,45 +119,114 @@ def check(
     1.0
     """
     relations = _named_once(relations)
-    slices = _slice_columns(items, slices)
-    started, clock = datetime.now(UTC), time.perf_counter()
+    bounds = _parse_gates(gates or {}, relations)
+    slices = slice_columns(items, slices)
     request = request or Request(seed=seed)
-    plan = _plan(model, items, relations, request)
-    passes = [work for columns in plan.values() for work in columns.values()]
+    clock = time.perf_counter()
     description = {
         "title": title or f"{model.name} on {len(items)} items",
         "concordant": version("concordant"),
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
-        "started": started.isoformat(timespec="seconds"),
-        "models": {name: fingerprint for name, fingerprint in sorted({(p.model.name, p.model.fingerprint) for p in passes})},
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "items": {"n": len(items), "digest": items.digest()},
-        "relations": {r.name: r.settings() for r in relations},
+        "relations": {relation.name: relation.settings() for relation in relations},
         "request": asdict(request),
         "seed": seed,
         "level": level,
-        "passes": {p.key: {"label": p.label, "model": p.model.name, **asdict(p.request)} for p in passes},
         **(about or {}),
     }
     with ExitStack() as stack:
         store: Store = MemoryStore()
         if folder is not None:
             store = stack.enter_context(RunFolder(folder, resume=resume).opened())
-            store.describe(description, items.frame)
-        answers_cache = _open_cache(cache, passes, stack)
         tell = stack.enter_context(progress_bars()) if progress is True else progress or (lambda *_: None)
-        recorded = _complete(run(passes, store, cache=answers_cache, progress=tell, retry_errors=retry_errors))
-        results = {}
-        for relation in relations:
-            answers = _answers(plan[relation.name], recorded, items, grade)
-            results[relation.name] = _result(relation, items, answers, slices, level, seed)
+        caches: list[AnswerCache] = []
+
+        def ask(asked: Items) -> dict[str, dict[str, Behaviours]]:
+            planned = plan(model, asked, relations, request)
+            passes = [work for columns in planned.values() for work in columns.values()]
+            _describe(description, planned)
+            if isinstance(store, RunFolder):
+                store.describe(description, items.frame)
+            if (
+                not caches
+                and cache is not False
+                and any(isinstance(work.model, ConcurrentModel) for work in passes)
+            ):
+                caches.append(AnswerCache(default_cache_path() if cache is True else cache))
+                stack.callback(caches[0].close)
+            running = run(
+                passes, store, cache=caches[0] if caches else None, progress=tell, retry_errors=retry_errors
+            )
+            recorded = _complete(running)
+            return {name: answers_of(columns, recorded, asked, grade) for name, columns in planned.items()}
+
+        if until_decided is None:
+            answers = ask(items)
+            verdicts = {r.name: judge(r, items, answers[r.name], level=level, seed=seed) for r in relations}
+        else:
+            answers, verdicts, decided = _ask_in_rounds(
+                items, relations, bounds, ask, until_decided, level, seed
+            )
+        results = {r.name: conclude(r, answers[r.name], verdicts[r.name], slices) for r in relations}
+        if until_decided is None:
+            decided = _decide(bounds, results, 1 - level)
+        asked = next(iter(results.values())).items
+        description["items_asked"] = len(asked)
+        description["graders"] = sorted(
+            {b.grader.name for r in results.values() for b in r.answers.values() if b.grader}
+        )
         description["seconds"] = round(time.perf_counter() - clock, 3)
-        description["graders"] = sorted({_grader(grade, b.items, b["output"]).name for r in results.values() for b in r.answers.values()})
-        report = Report(description["title"], items, results, _gates(gates or {}, results, 1 - level), description)
+        report = Report(description["title"], asked, results, decided, description)
         if isinstance(store, RunFolder):
             description["set_aside"] = [path.name for path in store.set_aside]
             _keep(report, store)
     return report
+
+
+def _describe(description: dict[str, Any], planned: Plan) -> None:
+    passes = [work for columns in planned.values() for work in columns.values()]
+    description.setdefault("models", {}).update({work.model.name: work.model.fingerprint for work in passes})
+    described = {
+        work.key: {"label": work.label, "model": work.model.name, **asdict(work.request)} for work in passes
+    }
+    description.setdefault("passes", {}).update(described)
+
+
+def _ask_in_rounds(
+    items: Items,
+    relations: list[Relation],
+    bounds: Mapping[str, list[Gate]],
+    ask: Callable[[Items], dict[str, dict[str, Behaviours]]],
+    first: int,
+    level: float,
+    seed: int,
+) -> tuple[dict[str, dict[str, Behaviours]], dict[str, Verdicts], list[GateResult]]:
+    if not bounds:
+        message = "asking until the gates are decided needs a gate, and there is none"
+        raise ConfigError(message)
+    named = {relation.name: relation for relation in relations}
+    gated = {name: gated_measures(named[name], gates) for name, gates in bounds.items()}
+    parts: list[dict[str, dict[str, Behaviours]]] = []
+    verdicts: dict[str, Verdicts] = {}
+    decided: list[GateResult] = []
+    for index in rounds(len(items), first, seed):
+        asked = items.rows(index)
+        parts.append(ask(asked))
+        for name, relation in named.items():
+            judged = judge(relation, asked, parts[-1][name], level=level, seed=seed)
+            verdicts[name] = verdicts[name].joined(judged) if name in verdicts else judged
+        decided = decide_now(gated, verdicts, 1 - level)
+        if all(result.state != "undecided" for result in decided):
+            break
+    answers = {
+        name: {
+            variant: Behaviours.joined([part[name][variant] for part in parts]) for variant in parts[0][name]
+        }
+        for name in named
+    }
+    return answers, verdicts, decided
 
 
 def _named_once(relations: Iterable[Any]) -> list[Relation]:
@@ -164,123 +238,33 @@ def _named_once(relations: Iterable[Any]) -> list[Relation]:
     if not listed:
         message = "there is no relation to check; name at least one"
         raise ConfigError(message)
-    seen: dict[str, int] = {}
-    for relation in listed:  # the same relation twice, with other settings
-        seen[relation.name] = seen.get(relation.name, 0) + 1
-        if seen[relation.name] > 1:
-            relation.name = f"{relation.name}#{seen[relation.name]}"
+    names: dict[str, int] = {}
+    for i, relation in enumerate(listed):
+        names[relation.name] = names.get(relation.name, 0) + 1
+        if names[relation.name] > 1:  # the same relation twice, with other settings
+            listed[i] = copy.copy(relation)
+            listed[i].name = f"{relation.name}#{names[relation.name]}"
     return listed
 
 
-def _slice_columns(items: Items, slices: Sequence[str] | None) -> list[str]:
-    if slices is None:
-        frame = items.frame
-        plain = [c for c in items.slices if not (frame[c].dtype.is_float() or frame[c].dtype.is_nested())]
-        return [c for c in plain if 2 <= frame[c].n_unique() <= MAX_SLICE_VALUES]
-    for column in slices:
-        if column not in items.frame.columns:
-            message = f"there is no column {column!r} to slice by; {nearest(column, items.frame.columns)}"
-            raise DataError(message)
-    return list(slices)
-
-
-def _plan(
-    model: Model, items: Items, relations: list[Relation], request: Request
-) -> dict[str, dict[str, Pass]]:
-    plan: dict[str, dict[str, Pass]] = {}
-    asked: dict[tuple[int, int, Request, int], Pass] = {}
-    for relation in relations:
-        columns = {}
-        for variant in relation.expand(items):
-            answering = variant.model or model
-            how = replace(request, rewritten=_is_rewritten(variant.items, items), **variant.ask)
-            same = (id(answering), id(variant.items), how, id(variant.episode))
-            if same not in asked:  # digests cost time: the items themselves, asked by many relations, are digested once
-                label = f"{relation.name}: {variant.name}"
-                asked[same] = Pass.of(label, answering, variant.items, how, variant.episode)
-            columns[variant.name] = asked[same]
-        plan[relation.name] = columns
-    return plan
-
-
-def _is_rewritten(asked: Items, items: Items) -> bool:
-    if asked is items:
-        return False
-    given = items.frame.filter(items.ids.is_in(asked.ids.implode())) if len(asked) < len(items) else items.frame
-    shown = [column for column in ("id", "input", "choices") if column in asked.frame.columns]
-    return not given.select(c for c in shown if c in given.columns).equals(asked.frame.select(shown))
-
-
-def _answers(
-    columns: Mapping[str, Pass], recorded: Mapping[str, pl.DataFrame], items: Items, grade: Any
-) -> dict[str, Behaviours]:
-    answers = {}
-    for name, work in columns.items():
-        frame = recorded[work.key]
-        classes = tuple(str(c) for c in getattr(work.model, "classes", None) or ())
-        chosen = _grader(grade, work.items, frame["output"])
-        answers[name] = align(frame, items, work.items, work.request.n, chosen, work.model.name, classes)
-    return answers
-
-
-def _grader(grade: Any, items: Items, outputs: pl.Series) -> Grader:
-    return default_grader(items, outputs) if grade is None else grader(grade)
-
-
-def _result(
-    relation: Relation, items: Items, answers: Mapping[str, Behaviours], slices: list[str], level: float, seed: int
-) -> Result:
-    frame = relation.judge(items, answers)
-    if len(frame) != len(items) or "agreement" not in frame.columns:
-        message = f"relation {relation.name} must judge {len(items)} items with a column agreement, got {frame.shape} {frame.columns}"
-        raise ConfigError(message)
-    failed = np.zeros(len(items), dtype=bool)
-    for behaviours in answers.values():
-        failed |= behaviours.failed.any(axis=1)
-    verdicts = Verdicts(relation.name, items, frame.fill_nan(None), failed, level, seed)
-    findings = {finding.measure: finding for finding in relation.summarize(verdicts)}
-    return Result(relation, items, answers, verdicts.frame, findings, _sliced(relation, verdicts, slices))
-
-
-def _sliced(relation: Relation, verdicts: Verdicts, slices: list[str]) -> list[Finding]:
-    """Summarize on each slice; p values are adjusted over all slices of a measure (Benjamini-Hochberg)."""
-    findings: list[Finding] = []
-    for column in slices:
-        values = verdicts.items.frame[column].cast(pl.String)
-        for value in values.drop_nulls().unique().sort():
-            mask = (values == value).fill_null(value=False).to_numpy()
-            if mask.sum() < MIN_SLICE_ITEMS or mask.all():
-                continue
-            findings += [replace(f, slice=(column, value)) for f in relation.summarize(verdicts.where(mask))]
-    by_measure: dict[str, list[int]] = {}
-    for i, finding in enumerate(findings):
-        if finding.p_value is not None:
-            by_measure.setdefault(finding.measure, []).append(i)
-    for index in by_measure.values():
-        adjusted = benjamini_hochberg(np.array([findings[i].p_value for i in index], dtype=float))
-        for i, p in zip(index, adjusted, strict=True):
-            findings[i] = replace(findings[i], p_value=float(p), correction=f"Benjamini-Hochberg over {len(index)} slices")
-    return sorted(findings, key=lambda f: math.inf if f.p_value is None or math.isnan(f.p_value) else f.p_value)
-
-
-def _gates(gates: Mapping[str, Any], results: Mapping[str, Result], alpha: float) -> list[Any]:
-    bounded = []
+def _parse_gates(gates: Mapping[str, Any], relations: list[Relation]) -> dict[str, list[Gate]]:
+    names = [relation.name for relation in relations]
+    parsed = {}
     for name, given in gates.items():
-        if name not in results:
-            message = f"a gate names the relation {name!r}, which is not checked; {nearest(name, results)}"
+        if name not in names:
+            message = f"a gate names the relation {name!r}, which is not checked; {nearest(name, names)}"
             raise ConfigError(message)
-        for entry in [given] if isinstance(given, str | Gate) else given:
-            gate = Gate.parse(entry) if isinstance(entry, str) else entry
-            bounded.append((gate, results[name][gate.measure]))
-    return decide(bounded, alpha=alpha)
+        listed = [given] if isinstance(given, str | Gate) else given
+        parsed[name] = [Gate.parse(gate) if isinstance(gate, str) else gate for gate in listed]
+    return parsed
 
 
-def _open_cache(cache: bool | Path, passes: list[Pass], stack: ExitStack) -> AnswerCache | None:
-    if cache is False or not any(isinstance(work.model, ConcurrentModel) for work in passes):
-        return None
-    opened = AnswerCache(default_cache_path() if cache is True else cache)
-    stack.callback(opened.close)
-    return opened
+def _decide(
+    bounds: Mapping[str, list[Gate]], results: Mapping[str, Result], alpha: float
+) -> list[GateResult]:
+    return decide(
+        [(gate, results[name][gate.measure]) for name, gates in bounds.items() for gate in gates], alpha=alpha
+    )
 
 
 def _keep(report: Report, folder: RunFolder) -> None:

@@ -59,7 +59,9 @@ class EpisodeError(Exception):
 class Speaker:
     """A model as an episode sees it: ``await model.generate(prompt)``."""
 
-    def __init__(self, ask: Callable[[Prompt, Request], Awaitable[list[Completion]]], request: Request) -> None:
+    def __init__(
+        self, ask: Callable[[Prompt, Request], Awaitable[list[Completion]]], request: Request
+    ) -> None:
         self._ask = ask
         self._request = request
 
@@ -118,7 +120,13 @@ class Episode:
             result = await self.function(model, item)
         except EpisodeError as error:
             return {"output": None, "turns": None, "transcript": None, "error": str(error)}
-        answers = [result] if isinstance(result, Answer) else list(result) if isinstance(result, tuple | list) else []
+        answers = (
+            [result]
+            if isinstance(result, Answer)
+            else list(result)
+            if isinstance(result, tuple | list)
+            else []
+        )
         if answers and all(isinstance(answer, Answer) for answer in answers):
             return {
                 "output": answers[-1].text,
@@ -164,8 +172,8 @@ def episode(function: EpisodeFunction | None = None, *, name: str | None = None)
 class Merger:
     """Merges what many episodes ask into batches (local models) or bounded concurrency (servers).
 
-    For a batch model, requests are collected until every episode that could ask has asked (the event loop has gone quiet), or a
-    full batch is there; one batch runs at a time, in a worker thread, while the episodes go on.
+    For a batch model, requests are collected until every episode that could ask has asked (the event loop has
+    gone quiet), or a full batch is there; one batch runs at a time, in a worker thread, while the episodes go on.
     """
 
     def __init__(self, model: Model) -> None:
@@ -193,7 +201,9 @@ class Merger:
                 waiting = len(self._pending)
                 await asyncio.sleep(0)
             request = self._pending[0][1]
-            same = [entry for entry in self._pending if entry[1] == request][: request.batch_size or model.batch_size]
+            same = [entry for entry in self._pending if entry[1] == request][
+                : request.batch_size or model.batch_size
+            ]
             taken = {id(entry[2]) for entry in same}
             self._pending = [entry for entry in self._pending if id(entry[2]) not in taken]
             try:
@@ -214,11 +224,16 @@ def _respond(model: BatchModel, prompts: list[Prompt], request: Request) -> list
     frame = pl.DataFrame({"id": [str(i) for i in range(len(prompts))], "input": inputs})
     rows = model.respond(Items(frame), request)
     if "output" not in rows.columns or len(rows) != len(prompts) * request.n:
-        message = f"model {model.name!r} returned {len(rows)} answers for {len(prompts)} prompts of an episode"
+        message = (
+            f"model {model.name!r} returned {len(rows)} answers for {len(prompts)} prompts of an episode"
+        )
         raise ModelError(message)
     empty = [None] * len(rows)
-    columns = [rows[c].to_list() if c in rows.columns else empty for c in ("output", "logprob", "tokens", "error")]
+    columns = [
+        rows[c].to_list() if c in rows.columns else empty for c in ("output", "logprob", "tokens", "error")
+    ]
     completions = [
-        Completion("" if o is None else str(o), logprob, tokens, None, error) for o, logprob, tokens, error in zip(*columns, strict=True)
+        Completion("" if o is None else str(o), logprob, tokens, None, error)
+        for o, logprob, tokens, error in zip(*columns, strict=True)
     ]
     return [completions[i : i + request.n] for i in range(0, len(completions), request.n)]

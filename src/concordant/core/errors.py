@@ -16,8 +16,11 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Iterable
-from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import ModuleType
 
 
 class ConcordantError(Exception):

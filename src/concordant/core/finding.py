@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from concordant.core.statistics import Estimate
+if TYPE_CHECKING:
+    from concordant.core.statistics import Estimate
 
 Better = Literal["higher", "lower"]
 

@@ -1,7 +1,9 @@
 """Gates: a bound on a finding, which holds, fails, or cannot be decided by the data there are.
 
-A gate holds when the test of "the true value is on the wrong side of the bound" rejects, and fails when the test of "it is on
-the right side" does; both tests are the inversion of the finding's own interval, so a gate and the interval printed beside it
+A gate holds when the test of "the true value is on the wrong side of the bound" rejects, and fails when the
+test of "it is on
+the right side" does; both tests are the inversion of the finding's own interval, so a gate and the interval
+printed beside it
 never contradict each other. Several gates are one family: their p values are adjusted by Holm's method, so that a suite of
 many gates does not pass or fail by luck.
 """
@@ -10,19 +12,24 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from concordant.core.errors import ConfigError
-from concordant.core.finding import Finding
 from concordant.core.statistics import holm, needed_n
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from concordant.core.finding import Finding
 
 State = Literal["holds", "fails", "undecided"]
 
-_COMPARISON = re.compile(r"\s*(?P<measure>[A-Za-z_][\w.@^]*)\s*(?P<sign><=|>=|<|>)\s*(?P<bound>[-+]?[\d.eE+-]+%?)\s*")
+_COMPARISON = re.compile(
+    r"\s*(?P<measure>[A-Za-z_][\w.@^]*)\s*(?P<sign><=|>=|<|>)\s*(?P<bound>[-+]?[\d.eE+-]+%?)\s*"
+)
 _WITHIN = re.compile(
     r"\s*(?P<measure>[A-Za-z_][\w.@^]*)\s+within\s+\[?\s*(?P<low>[-+]?[\d.eE+-]+%?)\s*(?:,|to)\s*(?P<high>[-+]?[\d.eE+-]+%?)\s*\]?\s*"
 )
@@ -63,7 +70,11 @@ class Gate:
         try:
             if match := _COMPARISON.fullmatch(text):
                 bound = _number(match["bound"])
-                return cls(match["measure"], high=bound) if "<" in match["sign"] else cls(match["measure"], low=bound)
+                return (
+                    cls(match["measure"], high=bound)
+                    if "<" in match["sign"]
+                    else cls(match["measure"], low=bound)
+                )
             if match := _WITHIN.fullmatch(text):
                 gate = cls(match["measure"], _number(match["low"]), _number(match["high"]))
                 if gate.low < gate.high:
@@ -107,7 +118,7 @@ class GateResult:
     state
         "holds", "fails" or "undecided".
     p_holds, p_fails
-        Adjusted p values of the two tests.
+        Adjusted p values of the two tests; NaN for a gate that was decided while asking, by a confidence sequence.
     needed_n
         When undecided: about how many units would decide it with a power of 80 % if the estimate is the truth;
         None where no number would, because the estimate lies on the bound.
@@ -123,7 +134,9 @@ class GateResult:
     def sentence(self) -> str:
         """Say it in one sentence for people."""
         finding = self.finding
-        figure = f"{finding.value:.4g} ({finding.low:.4g} to {finding.high:.4g}, n={finding.n} {finding.unit})"
+        figure = (
+            f"{finding.value:.4g} ({finding.low:.4g} to {finding.high:.4g}, n={finding.n} {finding.unit})"
+        )
         text = f"{self.gate}: {self.state}, {figure}"
         if self.state != "undecided":
             return text
@@ -137,8 +150,8 @@ class GateResult:
             "gate": str(self.gate),
             "relation": self.finding.relation,
             "state": self.state,
-            "p_holds": self.p_holds,
-            "p_fails": self.p_fails,
+            "p_holds": None if math.isnan(self.p_holds) else self.p_holds,
+            "p_fails": None if math.isnan(self.p_fails) else self.p_fails,
             "needed_n": self.needed_n,
             "sentence": self.sentence(),
         }

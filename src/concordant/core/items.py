@@ -260,6 +260,10 @@ class Items:
         index = np.asarray(index)
         return Items(self.frame.filter(index) if index.dtype == bool else self.frame[index])
 
+    def followed_by(self, other: Items) -> Items:
+        """Return these items and then those of `other`, which must have the same columns."""
+        return Items(pl.concat([self.frame, other.frame], how="vertical_relaxed"))
+
     def repeat(self, n: int) -> Items:
         """Return every item `n` times in a row, with ids ``id#0`` to ``id#n-1``: one row a sample."""
         index = np.repeat(np.arange(len(self)), n)

@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -21,6 +20,8 @@ from concordant.core.agreement import agreement
 from concordant.core.errors import ConfigError, DataError, nearest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from concordant.core.behaviours import Behaviours
@@ -131,13 +132,20 @@ class Equivariant:
 
     def judge(self, base: Behaviours, other: Behaviours) -> NDArray[np.float64]:
         """Return how far the output on the rewriting agrees with the transformed output on the original."""
-        expected = [None if value is None else self.transform(value) for value in first(base, "output").to_list()]
+        expected = [
+            None if value is None else self.transform(value) for value in first(base, "output").to_list()
+        ]
         got = first(other, "output")
-        return agreement(self.agree, **self.options)(pl.Series("output", expected, got.dtype, strict=False), got)
+        return agreement(self.agree, **self.options)(
+            pl.Series("output", expected, got.dtype, strict=False), got
+        )
 
 
 def compare(
-    base: Behaviours, other: Behaviours, agree: str | Callable[[Any, Any], float] | None = None, **options: Any
+    base: Behaviours,
+    other: Behaviours,
+    agree: str | Callable[[Any, Any], float] | None = None,
+    **options: Any,
 ) -> NDArray[np.float64]:
     """Return how far the first samples of two variants agree, shape ``(n_items,)``, NaN where either is missing.
 
@@ -175,16 +183,22 @@ def quantity(behaviours: Behaviours, of: str | None) -> NDArray[np.float64]:
     column = "output" if of is None else of
     values = first(behaviours, column) if column in behaviours else _class_probability(behaviours, column)
     if not (values.dtype.is_numeric() or values.dtype == pl.Boolean):
-        message = f"{column} of the model {behaviours.model!r} is {values.dtype}, and only numbers have an order"
+        message = (
+            f"{column} of the model {behaviours.model!r} is {values.dtype}, and only numbers have an order"
+        )
         raise DataError(message)
     return values.cast(pl.Float64).to_numpy()
 
 
 def _class_probability(behaviours: Behaviours, label: str) -> pl.Series:
     if "probabilities" not in behaviours or not behaviours.classes:
-        message = f"the model {behaviours.model!r} gives no {label!r}: neither a column nor class probabilities"
+        message = (
+            f"the model {behaviours.model!r} gives no {label!r}: neither a column nor class probabilities"
+        )
         raise DataError(message)
     if label not in behaviours.classes:
-        message = f"the model {behaviours.model!r} knows no class {label!r}; {nearest(label, behaviours.classes)}"
+        message = (
+            f"the model {behaviours.model!r} knows no class {label!r}; {nearest(label, behaviours.classes)}"
+        )
         raise DataError(message)
     return first(behaviours, "probabilities").arr.get(behaviours.classes.index(label))

@@ -146,8 +146,8 @@ class BatchModel(Protocol):
         pl.DataFrame
             ``len(items) * request.n`` rows: the samples of the first item, then of the second, ... Column `output`
             (any type) is required; optional are `correct` (bool), `score` (float), `probabilities` (array of
-            floats over the model's `classes`), `logprob` (nats), `tokens`, `latency_s`, `error` (text; `output` is then null) and
-            `transcript`.
+            floats over the model's `classes`), `logprob` (nats), `tokens`, `latency_s`, `error` (text;
+            `output` is then null) and `transcript`.
         """
         ...
 

@@ -1,8 +1,8 @@
 """Names for relations, models, graders and report writers, ours and third parties' alike.
 
 Everything that a file or the command line can name is an entry point: ours are declared in this project's pyproject.toml in
-the groups ``concordant.relations``, ``concordant.models`` and ``concordant.writers``, and an installed package adds its own the
-same way. Looking a name up imports only the module that holds it.
+the groups ``concordant.relations``, ``concordant.models`` and ``concordant.writers``, and an installed package
+adds its own the same way. Looking a name up imports only the module that holds it.
 """
 
 from __future__ import annotations

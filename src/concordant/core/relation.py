@@ -7,7 +7,6 @@ behaviours, `judge` gives the verdicts, `summarize` turns verdicts into findings
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,8 @@ from concordant.core.finding import Finding, Measure
 from concordant.core.statistics import estimate_mean
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from concordant.core.behaviours import Behaviours
@@ -94,7 +95,16 @@ class Verdicts:
         items, frame = self.items.rows(mask), self.frame.filter(mask)
         return Verdicts(self.relation, items, frame, self.failed[mask], self.level, self.seed)
 
-    def finding(self, measure: Measure, values: NDArray[np.float64] | None = None, **more: Any) -> Finding | None:
+    def joined(self, other: Verdicts) -> Verdicts:
+        """Return these verdicts followed by those of further items."""
+        items = self.items.followed_by(other.items)
+        frame = pl.concat([self.frame, other.frame], how="vertical_relaxed")
+        failed = np.concatenate([self.failed, other.failed])
+        return Verdicts(self.relation, items, frame, failed, self.level, self.seed)
+
+    def finding(
+        self, measure: Measure, values: NDArray[np.float64] | None = None, **more: Any
+    ) -> Finding | None:
         """Estimate the mean of a measure over the items it applies to, clustered by their groups.
 
         Parameters

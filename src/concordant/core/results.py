@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from concordant.core.errors import ConfigError, nearest
-from concordant.core.finding import Finding
-from concordant.core.gate import GateResult
 from concordant.core.registry import lookup
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from concordant.core.behaviours import Behaviours
+    from concordant.core.finding import Finding
+    from concordant.core.gate import GateResult
     from concordant.core.items import Items
     from concordant.core.relation import Relation
 
@@ -84,7 +85,9 @@ class Result:
         """
         frame = self.items.frame.select(c for c in self.items.frame.columns if c != "choices")
         for name, behaviours in self.answers.items():
-            frame = frame.join(behaviours.wide(name), left_on="id", right_on="item", how="left", maintain_order="left")
+            frame = frame.join(
+                behaviours.wide(name), left_on="id", right_on="item", how="left", maintain_order="left"
+            )
         verdicts = self.verdicts.rename({c: f"verdict.{c}" for c in self.verdicts.columns})
         frame = frame.hstack(verdicts)
         return frame if index is None else frame[index]
@@ -202,6 +205,8 @@ class Report:
         lines = [f"Report: {self.title} ({len(self.items)} items)"]
         for finding in self.findings:
             p = "" if finding.p_value is None or math.isnan(finding.p_value) else f", p={finding.p_value:.2g}"
-            lines.append(f"  {finding.name}: {finding.value:.4g} ({finding.low:.4g} to {finding.high:.4g}, n={finding.n}{p})")
+            lines.append(
+                f"  {finding.name}: {finding.value:.4g} ({finding.low:.4g} to {finding.high:.4g}, n={finding.n}{p})"
+            )
         lines += [f"  gate {gate.sentence()}" for gate in self.gates]
         return "\n".join(lines)

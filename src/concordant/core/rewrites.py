@@ -1,11 +1,11 @@
 """Relations made of rewritings: the item as it is, and other ways of putting it.
 
-`Rewrites` is what a rewriting relation returns from its `expand` and what judges it; `relation` turns a user's function into one.
+`Rewrites` is what a rewriting relation returns from its `expand` and what judges it; `relation` turns a user's
+function into one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,16 +18,27 @@ from concordant.core.kinds import Equal, Kind
 from concordant.core.relation import AGREEMENT, Relation, Variant
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
     from concordant.core.behaviours import Behaviours
     from concordant.core.items import Items
 
 REWRITE_MEASURES = (
     AGREEMENT,
-    Measure("violation_rate", "violated", "lower", "items on which at least one rewriting breaks the relation"),
+    Measure(
+        "violation_rate", "violated", "lower", "items on which at least one rewriting breaks the relation"
+    ),
     Measure("robust_accuracy", "always_right", "higher", "items answered rightly in every wording"),
     Measure("accuracy", "right", "higher", "items answered rightly as they are"),
-    Measure("rewritten_accuracy", "rewritten_right", "higher", "right answers over the rewritings of an item"),
-    Measure("negative_flip_rate", "negative_flip", "lower", "rewritings answered wrongly of items answered rightly as they are"),
+    Measure(
+        "rewritten_accuracy", "rewritten_right", "higher", "right answers over the rewritings of an item"
+    ),
+    Measure(
+        "negative_flip_rate",
+        "negative_flip",
+        "lower",
+        "rewritings answered wrongly of items answered rightly as they are",
+    ),
 )
 """What is measured of every relation that rewrites items."""
 
@@ -143,12 +154,16 @@ def relation(
         raise ConfigError(message)
 
     def decorate(function: Callable[[Any], Iterable[Any]]) -> FunctionRelation:
-        return FunctionRelation(function, names, kind or Equal(), name or str(getattr(function, "__name__", "relation")))
+        return FunctionRelation(
+            function, names, kind or Equal(), name or str(getattr(function, "__name__", "relation"))
+        )
 
     return decorate
 
 
-def rewritten(name: str, items: Items, inputs: Any, ask: Mapping[str, Any] | None = None, **columns: Any) -> Variant:
+def rewritten(
+    name: str, items: Items, inputs: Any, ask: Mapping[str, Any] | None = None, **columns: Any
+) -> Variant:
     """Make a variant of rewritten inputs.
 
     Parameters
@@ -185,7 +200,10 @@ def _column(inputs: Iterable[Any], items: Items) -> pl.Series | dict[str, pl.Ser
     columns = {}
     for key in changed:
         old = items.frame[key].to_list() if key in items.frame.columns else [None] * len(items)
-        new = [v.get(key, o) if isinstance(v, dict) else (v if key == "input" else o) for v, o in zip(values, old, strict=True)]
+        new = [
+            v.get(key, o) if isinstance(v, dict) else (v if key == "input" else o)
+            for v, o in zip(values, old, strict=True)
+        ]
         columns[key] = pl.Series(key, new, strict=False)
     return columns
 

@@ -1,9 +1,10 @@
 """The runner: asks models the variants of relations, each question once, and records every answer as it comes.
 
-A batch model gets its rows in batches, in a worker thread. A concurrent model gets many prompts in flight. Episodes of either
+A batch model gets its rows in batches, in a worker thread. A concurrent model gets many prompts in flight.
+Episodes of either
 kind are kept in flight together and what they ask is merged. Whatever happens to one item ends as an output or as a recorded
-error; what concerns all of them (a wrong key, a model that raises on everything) stops the run with one sentence, and what was
-recorded until then is kept.
+error; what concerns all of them (a wrong key, a model that raises on everything) stops the run with one
+sentence, and what was recorded until then is kept.
 """
 
 from __future__ import annotations
@@ -12,18 +13,20 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
-from concordant.core.cache import AnswerCache
 from concordant.core.episode import Episode, Merger, Speaker
 from concordant.core.errors import ConcordantError, ModelError
 from concordant.core.items import Items, frame_digest
 from concordant.core.model import BatchModel, Completion, ConcurrentModel, Model, Request, digest
 from concordant.core.prompts import prompts
-from concordant.core.store import Store
+
+if TYPE_CHECKING:
+    from concordant.core.cache import AnswerCache
+    from concordant.core.store import Store
 
 FLUSH_SECONDS = 3.0
 FLUSH_ROWS = 200_000
@@ -51,11 +54,17 @@ class Pass:
     key: str = field(default="", compare=False)
 
     @classmethod
-    def of(cls, label: str, model: Model, items: Items, request: Request, episode: Episode | None = None) -> Pass:
+    def of(
+        cls, label: str, model: Model, items: Items, request: Request, episode: Episode | None = None
+    ) -> Pass:
         """Make a pass with its key: equal questions have equal keys."""
-        asked = frame_digest(items.frame.select(c for c in ("id", "input", "choices") if c in items.frame.columns))
+        asked = frame_digest(
+            items.frame.select(c for c in ("id", "input", "choices") if c in items.frame.columns)
+        )
         played = None if episode is None else episode.key()
-        return cls(label, model, items, request, episode, digest(model.fingerprint, asked, request.key(), played))
+        return cls(
+            label, model, items, request, episode, digest(model.fingerprint, asked, request.key(), played)
+        )
 
 
 Progress = Callable[[str, int, int], None]
@@ -101,7 +110,11 @@ class _Sink:
         if self._rows:
             self._frames.append(pl.DataFrame(self._rows, infer_schema_length=None))
         if self._frames:
-            frame = pl.concat(self._frames, how="diagonal_relaxed", rechunk=True) if len(self._frames) > 1 else self._frames[0]
+            frame = (
+                pl.concat(self._frames, how="diagonal_relaxed", rechunk=True)
+                if len(self._frames) > 1
+                else self._frames[0]
+            )
             self._store.append(self._work.key, frame)
         self.drop()
         self._last = time.monotonic()
@@ -143,7 +156,7 @@ async def run(
     results: dict[str, pl.DataFrame] = {}
     for work in passes:
         if work.key not in results:
-            results[work.key] = await _run_pass(work, store, cache, progress, retry_errors)
+            results[work.key] = await _run_pass(work, store, cache, progress, retry_errors=retry_errors)
     for model in {id(work.model): work.model for work in passes}.values():
         if isinstance(model, ConcurrentModel):
             await model.aclose()
@@ -151,7 +164,7 @@ async def run(
 
 
 async def _run_pass(
-    work: Pass, store: Store, cache: AnswerCache | None, progress: Progress, retry_errors: bool
+    work: Pass, store: Store, cache: AnswerCache | None, progress: Progress, *, retry_errors: bool
 ) -> pl.DataFrame:
     recorded = store.read(work.key)
     if recorded is not None and retry_errors and "error" in recorded.columns:
@@ -193,8 +206,8 @@ def _batches(work: Pass, model: BatchModel, todo: Any, sink: _Sink) -> None:
             frame = _respond(model, items, work.request)
         except ConcordantError:
             raise
-        except Exception as error:
-            frame, any_answer = _bisect(model, items, work.request, error, any_answer)
+        except Exception:
+            frame, any_answer = _bisect(model, items, work.request, any_answer=any_answer)
         else:
             any_answer = True
         sink.add_frame(items.ids, frame)
@@ -204,18 +217,18 @@ def _respond(model: BatchModel, items: Items, request: Request) -> pl.DataFrame:
     frame = model.respond(items, request)
     if "output" not in frame.columns or len(frame) != len(items) * request.n:
         got = f"{len(frame)} rows with columns {', '.join(frame.columns)}"
-        message = f"model {model.name!r} must return {len(items) * request.n} rows with a column output, got {got}"
+        message = (
+            f"model {model.name!r} must return {len(items) * request.n} rows with a column output, got {got}"
+        )
         raise ModelError(message)
     return frame
 
 
 def _bisect(
-    model: BatchModel, items: Items, request: Request, error: Exception, any_answer: bool
+    model: BatchModel, items: Items, request: Request, *, any_answer: bool
 ) -> tuple[pl.DataFrame, bool]:
     """Find the items that make a model raise, by halves, and record the exception as their error."""
-    frames, stack, failures, last = [], _halves(items), 0, error
-    if len(items) == 1:
-        stack = [items]
+    frames, stack, failures = [], _halves(items), 0
     while stack:
         part = stack.pop()
         try:
@@ -223,21 +236,28 @@ def _bisect(
             any_answer = True
         except ConcordantError:
             raise
-        except Exception as found:
-            last = found
+        except Exception as error:
             if len(part) > 1:
                 stack += _halves(part)
                 continue
             failures += 1
             if not any_answer and failures >= min(3, len(items)):
-                message = f"model {model.name!r} raised {type(last).__name__} on every item it was given: {_short(last)}"
-                raise ModelError(message) from last
-            lost = pl.DataFrame({"output": [None] * request.n, "error": [f"{type(last).__name__}: {_short(last)}"] * request.n})
+                message = f"model {model.name!r} raised {type(error).__name__} on every item it was given: {_short(error)}"
+                raise ModelError(message) from error
+            lost = pl.DataFrame(
+                {
+                    "output": [None] * request.n,
+                    "error": [f"{type(error).__name__}: {_short(error)}"] * request.n,
+                }
+            )
             frames.append((part, lost))
     joined = pl.concat(
-        [f.with_columns(_id=p.ids.gather(np.repeat(np.arange(len(p)), request.n))) for p, f in frames], how="diagonal_relaxed"
+        [f.with_columns(_id=p.ids.gather(np.repeat(np.arange(len(p)), request.n))) for p, f in frames],
+        how="diagonal_relaxed",
     )
-    order = items.frame.select("id").join(joined, left_on="id", right_on="_id", how="left", maintain_order="left_right")
+    order = items.frame.select("id").join(
+        joined, left_on="id", right_on="_id", how="left", maintain_order="left_right"
+    )
     return order.drop("id"), any_answer
 
 
@@ -329,7 +349,9 @@ async def _play(work: Pass, episode: Episode, todo: Any, sink: _Sink) -> None:
     model = work.model
     merger = Merger(model)
     speaker = Speaker(merger.ask, work.request)
-    in_flight = 4 * model.concurrency if isinstance(model, ConcurrentModel) else max(4 * model.batch_size, 1024)
+    in_flight = (
+        4 * model.concurrency if isinstance(model, ConcurrentModel) else max(4 * model.batch_size, 1024)
+    )
     items: Iterator[Any] = iter(work.items.rows(todo))
     failures = _FirstFailures(model.name)
 

@@ -18,15 +18,17 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import polars as pl
 from filelock import FileLock, Timeout
 
 from concordant.core.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SCHEMA = 1
 
@@ -115,7 +117,9 @@ class RunFolder:
                 raise StoreError(message) from None
         try:
             if (self.path / "run.json").exists() and not self._resume:
-                message = f"{self.path} already holds a run; go on with it by --resume, or choose another folder"
+                message = (
+                    f"{self.path} already holds a run; go on with it by --resume, or choose another folder"
+                )
                 raise StoreError(message)
             yield self
         finally:
@@ -194,7 +198,9 @@ def read_description(path: str | Path) -> dict[str, Any]:
         message = f"{path} holds no readable run: {error}"
         raise StoreError(message) from None
     if not isinstance(description, dict) or description.get("schema", SCHEMA + 1) > SCHEMA:
-        message = f"{file} was written by a later version of concordant; this one reads schemas up to {SCHEMA}"
+        message = (
+            f"{file} was written by a later version of concordant; this one reads schemas up to {SCHEMA}"
+        )
         raise StoreError(message)
     return description
 

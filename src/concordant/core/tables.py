@@ -72,10 +72,9 @@ def read_table(path: str | Path, format: str | None = None, limit: int | None = 
     path = Path(path)
     _check_there(path)
     format = format or table_format(path)
-    if format == "parquet":
-        frame = _parquet(path, limit)
-    else:
-        frame = _text_table(path, read_text(path), format, limit)
+    frame = (
+        _parquet(path, limit) if format == "parquet" else _text_table(path, read_text(path), format, limit)
+    )
     if frame.is_empty():
         message = f"{path} holds no rows"
         raise DataError(message)

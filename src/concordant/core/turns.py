@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -11,6 +10,8 @@ from concordant.core.finding import Measure
 from concordant.core.relation import AGREEMENT, Relation, Variant
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from concordant.core.behaviours import Behaviours
     from concordant.core.episode import Episode
     from concordant.core.items import Items

@@ -1,7 +1,7 @@
 r"""Flips: which items the update broke, and which it mended.
 
-With old right :math:`o_i` and new right :math:`w_i` (each 0 or 1) over the n items that both versions answered and that can be
-graded:
+With old right :math:`o_i` and new right :math:`w_i` (each 0 or 1) over the n items that both versions answered
+and that can be graded:
 
 - negative flip rate :math:`\frac1n\sum o_i(1-w_i)`, positive flip rate :math:`\frac1n\sum (1-o_i)w_i`;
 - gain = new accuracy - old accuracy = positive - negative flip rate, exactly, tested by McNemar's exact test;
@@ -11,14 +11,14 @@ graded:
 
 References
 ----------
-Yan et al., "Positive-congruent training", CVPR 2021 (negative flips, relative rate); Bansal et al., "Updates in human-AI teams",
+Yan et al., "Positive-congruent training", CVPR 2021 (negative flips, relative rate); Bansal et al., "Updates
+in human-AI teams",
 AAAI 2019 (backward trust compatibility); Echterhoff et al., "MUSCLE: a model update strategy for compatible LLM evolution",
 EMNLP Findings 2024 (churn and graded outputs).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,8 @@ from concordant.core.relation import AGREEMENT, Relation, Variant, Verdicts
 from concordant.core.statistics import estimate_log_ratio, mcnemar, needed_n
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from concordant.core.behaviours import Behaviours
@@ -72,8 +74,15 @@ class Flips(Relation):
         GAIN,
         Measure("negative_flip_rate", "negative_flip", "lower", "items that were right and are wrong now"),
         Measure("positive_flip_rate", "positive_flip", "higher", "items that were wrong and are right now"),
-        Measure("wrong_answer_churn_rate", "churn", "lower", "items wrong in both versions, by different answers"),
-        Measure("backward_trust_compatibility", "kept", "higher", "share of the items that were right and still are"),
+        Measure(
+            "wrong_answer_churn_rate", "churn", "lower", "items wrong in both versions, by different answers"
+        ),
+        Measure(
+            "backward_trust_compatibility",
+            "kept",
+            "higher",
+            "share of the items that were right and still are",
+        ),
         AGREEMENT,
         Measure("error_rate_old", "old_error", "lower", "items on which the old version gave no answer"),
         Measure("error_rate_new", "new_error", "lower", "items on which the new version gave no answer"),
@@ -133,7 +142,9 @@ class Flips(Relation):
         influence = was * wrong_now / p_flip - wrong_now / p_wrong - was / p_old + 1.0
         groups = verdicts.items.groups
         clusters = None if groups is None else groups[graded]
-        estimate = estimate_log_ratio(p_flip / (p_wrong * p_old), influence, clusters=clusters, level=verdicts.level)
+        estimate = estimate_log_ratio(
+            p_flip / (p_wrong * p_old), influence, clusters=clusters, level=verdicts.level
+        )
         return verdicts.make(RELATIVE, estimate)
 
 
@@ -143,5 +154,7 @@ def _where(applies: NDArray[np.bool_], values: NDArray[np.generic]) -> NDArray[n
 
 def _with_power_note(gain: Finding) -> Finding:
     needed = needed_n(gain.estimate, 0.0)
-    note = "" if needed is None else f"a gain of this size would show with about {needed:,} items (80 % power)"
+    note = (
+        "" if needed is None else f"a gain of this size would show with about {needed:,} items (80 % power)"
+    )
     return replace(gain, note=note)

@@ -1,16 +1,17 @@
 r"""Noise floor: how much a model disagrees with itself when nothing was changed but the seed, the order or the batch size.
 
-A version difference means little without it. If old and new were the same noisy model, an item would be right first and wrong
+A version difference means little without it. If old and new were the same noisy model, an item would be right
+first and wrong
 then with half the probability that two runs differ; so with :math:`d_i` the mean over repeats and versions of "the outcome
 differs from the first run", the flips beyond noise of item i are :math:`o_i(1-w_i) - d_i/2`, paired item by item.
 
-Repeats are asked again on purpose: neither the answer cache nor an answer already recorded for the first run serves them. A recorded
+Repeats are asked again on purpose: neither the answer cache nor an answer already recorded for the first run
+serves them. A recorded
 model answers a repeat with its next recorded sample; recorded once, it has no noise floor, and the findings are missing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,8 @@ from concordant.core.kinds import compare
 from concordant.core.relation import AGREEMENT, Relation, Variant
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from numpy.typing import NDArray
 
     from concordant.core.behaviours import Behaviours
@@ -30,14 +33,26 @@ if TYPE_CHECKING:
 
 REPEATS = ("seed", "order", "batch_size")
 MEASURES = (
-    Measure("noise_flip_rate", "flipped", "lower", "items whose outcome differs when the same is asked again"),
-    Measure("answer_change_rate", "changed", "lower", "items whose answer differs when the same is asked again"),
+    Measure(
+        "noise_flip_rate", "flipped", "lower", "items whose outcome differs when the same is asked again"
+    ),
+    Measure(
+        "answer_change_rate", "changed", "lower", "items whose answer differs when the same is asked again"
+    ),
     AGREEMENT,
 )
 AGAINST_MEASURES = (
     Measure("negative_flip_rate", "negative_flip", "lower", "items that were right and are wrong now"),
-    Measure("negative_flips_from_noise", "noise", "lower", "negative flips that asking again alone would give"),
-    Measure("negative_flips_beyond_noise", "beyond", "lower", "negative flips minus what asking again alone would give", (-1.0, 1.0)),
+    Measure(
+        "negative_flips_from_noise", "noise", "lower", "negative flips that asking again alone would give"
+    ),
+    Measure(
+        "negative_flips_beyond_noise",
+        "beyond",
+        "lower",
+        "negative flips minus what asking again alone would give",
+        (-1.0, 1.0),
+    ),
 )
 
 
@@ -87,10 +102,19 @@ class NoiseFloor(Relation):
         self.seed = seed
         self._against = against
         each = [
-            Measure(f"noise_flip_rate_{repeat}", f"flipped_{repeat}", "lower", f"the same, with another {repeat.replace('_', ' ')}")
+            Measure(
+                f"noise_flip_rate_{repeat}",
+                f"flipped_{repeat}",
+                "lower",
+                f"the same, with another {repeat.replace('_', ' ')}",
+            )
             for repeat in repeats
         ]
-        self.measures = (*MEASURES, *(each if len(each) > 1 else ()), *(AGAINST_MEASURES if against is not None else ()))
+        self.measures = (
+            *MEASURES,
+            *(each if len(each) > 1 else ()),
+            *(AGAINST_MEASURES if against is not None else ()),
+        )
 
     def expand(self, items: Items) -> list[Variant]:
         """Make the first run and one column for each repeat; for both versions where there are two."""

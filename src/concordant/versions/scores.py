@@ -11,7 +11,6 @@ Echterhoff et al., "MUSCLE: a model update strategy for compatible LLM evolution
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +23,8 @@ from concordant.core.kinds import compare, first
 from concordant.core.relation import AGREEMENT, Relation, Variant, Verdicts
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from numpy.typing import NDArray
 
     from concordant.core.behaviours import Behaviours
@@ -42,7 +43,8 @@ class Scores(Relation):
     against
         The other version; recorded or live.
     of
-        Where the score comes from: ``"score"`` (what the model, the recording or the grader gave), ``"output"`` (the output is a
+        Where the score comes from: ``"score"`` (what the model, the recording or the grader gave),
+        ``"output"`` (the output is a
         number), ``"logprob"`` (nats), or ``"reference"`` (agreement of the output with the reference, by `agree`).
     score
         A function of an output and its item that gives the score, instead of `of`.
@@ -67,7 +69,9 @@ class Scores(Relation):
         Measure("score_new", "new", "higher", "mean score of the new version", ANY),
         Measure("score_change", "change", "higher", "mean change of the score on the same items", ANY),
         Measure("mean_gain_part", "gain_part", "higher", "mean over items of what was gained", POSITIVE),
-        Measure("mean_regression_part", "regression_part", "lower", "mean over items of what was lost", POSITIVE),
+        Measure(
+            "mean_regression_part", "regression_part", "lower", "mean over items of what was lost", POSITIVE
+        ),
         Measure("regression_rate", "regressed", "lower", "items whose score fell"),
         AGREEMENT,
     )
@@ -122,7 +126,9 @@ class Scores(Relation):
     def _scores(self, behaviours: Behaviours, items: Items) -> NDArray[np.float64]:
         if self._score is not None:
             outputs = first(behaviours, "output").to_list()
-            scored = [None if o is None else self._score(o, item) for o, item in zip(outputs, items, strict=True)]
+            scored = [
+                None if o is None else self._score(o, item) for o, item in zip(outputs, items, strict=True)
+            ]
             return pl.Series(scored, dtype=pl.Float64, strict=False).to_numpy()
         if self.of == "reference":
             if items.reference is None:

@@ -1,0 +1,80 @@
+"""Which questions a set of relations asks, each of them once, and the answers back in the places they were asked for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from concordant.core.behaviours import Behaviours, align
+from concordant.core.grading import Grader, default_grader, grader
+from concordant.core.run import Pass
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import polars as pl
+
+    from concordant.core.items import Items
+    from concordant.core.model import Model, Request
+    from concordant.core.relation import Relation
+
+Plan = dict[str, dict[str, Pass]]
+"""The pass of each variant, by relation and variant; variants that ask the same share one."""
+
+
+def plan(model: Model, items: Items, relations: Sequence[Relation], request: Request) -> Plan:
+    """Expand the items by every relation and make the passes that are to be run."""
+    planned: Plan = {}
+    asked: dict[tuple[int, int, Request, int], Pass] = {}
+    for relation in relations:
+        columns = {}
+        for variant in relation.expand(items):
+            answering = variant.model or model
+            how = replace(request, rewritten=is_rewritten(variant.items, items), **variant.ask)
+            same = (id(answering), id(variant.items), how, id(variant.episode))
+            if (
+                same not in asked
+            ):  # digests cost time: the items themselves, asked by many relations, are digested once
+                label = f"{relation.name}: {variant.name}"
+                asked[same] = Pass.of(label, answering, variant.items, how, variant.episode)
+            columns[variant.name] = asked[same]
+        planned[relation.name] = columns
+    return planned
+
+
+def is_rewritten(asked: Items, items: Items) -> bool:
+    """Tell whether a variant asks anything but the items as they are."""
+    if asked is items:
+        return False
+    given = (
+        items.frame.filter(items.ids.is_in(asked.ids.implode())) if len(asked) < len(items) else items.frame
+    )
+    shown = [column for column in ("id", "input", "choices") if column in asked.frame.columns]
+    return not given.select(c for c in shown if c in given.columns).equals(asked.frame.select(shown))
+
+
+def answers_of(
+    columns: Mapping[str, Pass], recorded: Mapping[str, pl.DataFrame], items: Items, grade: Any
+) -> dict[str, Behaviours]:
+    """Grade what was recorded for each variant of a relation and align it with the items."""
+    chosen = _grader(grade, columns, recorded)
+    answers = {}
+    for name, work in columns.items():
+        classes = tuple(str(c) for c in getattr(work.model, "classes", None) or ())
+        answers[name] = align(
+            recorded[work.key], items, work.items, work.request.n, chosen, work.model.name, classes
+        )
+    return answers
+
+
+def _grader(grade: Any, columns: Mapping[str, Pass], recorded: Mapping[str, pl.DataFrame]) -> Grader:
+    """Return the grader asked for, or the one that suits the first variant with outputs: one for all that are compared."""
+    if grade is not None:
+        return grader(grade)
+    answered = [
+        work
+        for work in columns.values()
+        if recorded[work.key]["output"].null_count() < len(recorded[work.key])
+    ]
+    work = (answered or list(columns.values()))[0]
+    return default_grader(work.items, recorded[work.key]["output"])
