@@ -16,6 +16,7 @@ version of this package reads all earlier ones.
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 from contextlib import contextmanager
@@ -168,19 +169,25 @@ class RunFolder:
 
     def _replace(self, path: Path, content: Any) -> None:
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        data = _encoded(content)  # in memory first: a full disk is then an OSError that says so
         with _explained(self.path):
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
                 with temporary.open("wb") as file:
-                    if isinstance(content, pl.DataFrame):
-                        content.write_parquet(file, compression="zstd", compression_level=1)
-                    else:
-                        file.write(json.dumps(content, indent=2, default=str).encode())
+                    file.write(data)
                     file.flush()
                     os.fsync(file.fileno())
                 temporary.replace(path)
             finally:
                 temporary.unlink(missing_ok=True)
+
+
+def _encoded(content: Any) -> bytes:
+    if not isinstance(content, pl.DataFrame):
+        return json.dumps(content, indent=2, default=str).encode()
+    buffer = io.BytesIO()
+    content.write_parquet(buffer, compression="zstd", compression_level=1)
+    return buffer.getvalue()
 
 
 def read_description(path: str | Path) -> dict[str, Any]:
