@@ -115,7 +115,10 @@ def _locate(source: str, revision: str | None, patterns: tuple[str, ...]) -> tup
     hub = require("huggingface_hub", "torch", "models of the Hugging Face hub")
     try:
         fetched = hub.snapshot_download(
-            source, revision=revision or at or None, allow_patterns=list(patterns)
+            source,
+            revision=str(revision or at or "") or None,
+            allow_patterns=list(patterns),
+            ignore_patterns=["original/*", "consolidated*"],  # the same weights again, in another form
         )
     except Exception as error:
         reason = str(error).strip().splitlines()[0]

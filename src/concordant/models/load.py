@@ -41,19 +41,21 @@ def load(spec: Any, **options: Any) -> Model:
     >>> load(str.upper, name="shouting")
     FunctionModel(shouting)
     """
-    if not isinstance(spec, str):
-        from concordant.models.adapters import as_model
+    from concordant.models.adapters import as_model
 
+    if not isinstance(spec, str):
         return as_model(spec, **options)
     scheme, colon, source = spec.partition(":")
     if not colon or scheme not in registered("models"):
-        message = (
-            f"{spec!r} names no model: allowed are SCHEME:SOURCE with {nearest(scheme, registered('models'))}"
-        )
+        hint = nearest(scheme, registered("models"))
+        message = f"{spec!r} names no model: allowed are SCHEME:SOURCE with {hint}"
         raise ModelError(message)
     if scheme not in VERBATIM:
         source, _, query = source.partition("?")
         options = {**_parse(query), **options}
+    if not source:
+        message = f"{spec!r} names no model: behind {scheme}: comes a name or a path"
+        raise ModelError(message)
     loader = lookup("models", scheme)
     try:
         inspect.signature(loader).bind(source, **options)
@@ -62,8 +64,7 @@ def load(spec: Any, **options: Any) -> Model:
         wrong = next((name for name in options if name not in allowed), "")
         message = f"{scheme}: has no option {wrong!r}; {nearest(wrong, allowed)}"
         raise ConfigError(message) from None
-    model: Model = loader(source, **options)
-    return model
+    return as_model(loader(source, **options))
 
 
 def _parse(query: str) -> dict[str, Any]:

@@ -53,10 +53,8 @@ def load_sklearn(
         message = f"{path}: allowed for a scikit-learn model are .skops, {', '.join(PICKLES)}, got {suffix!r}"
         raise ModelError(message)
     fingerprint = files_fingerprint([path])
-    if suffix == ".skops":
-        estimator = _load_skops(path, trusted)
-    else:
-        estimator = _load_pickle(path, trust_pickle=trust_pickle)
+    is_pickle = suffix in PICKLES
+    estimator = _load_pickle(path, trust_pickle=trust_pickle) if is_pickle else _load_skops(path, trusted)
     if not callable(getattr(estimator, "predict", None)):
         message = f"{path} holds a {type(estimator).__name__}, which has no predict"
         raise ModelError(message)
