@@ -15,13 +15,12 @@ from concordant.core.agreement.values import label as equal_labels
 from concordant.core.agreement.values import number as equal_numbers
 from concordant.core.answers.reading import as_text
 from concordant.core.errors import ConfigError, nearest
+from concordant.core.items import Items
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
-
-    from concordant.core.items import Items
 
     Read = Callable[[pl.Series, Items], pl.Series]
     Agree = Callable[[pl.Series, pl.Series], NDArray[np.float64]]
@@ -170,7 +169,7 @@ def _by_reference(name: str, read: Read, agree: Agree, read_reference: Read | No
         if reference is None:
             return pl.repeat(None, len(found), dtype=pl.Boolean, eager=True)
         if isinstance(reference.dtype, pl.List) and not found.dtype.is_nested():
-            return _any_reference(found, reference, lambda flat: read(flat, items), agree)
+            return _any_reference(found, reference, items, read_reference or read, agree)
         return _is_right(found, (read_reference or read)(reference, items), agree)
 
     return Grader(name, read, correct)
@@ -182,12 +181,13 @@ def _is_right(found: pl.Series, reference: pl.Series, agree: Agree) -> pl.Series
 
 
 def _any_reference(
-    found: pl.Series, references: pl.Series, read: Callable[[pl.Series], pl.Series], agree: Agree
+    found: pl.Series, references: pl.Series, items: Items, read: Read, agree: Agree
 ) -> pl.Series:
     """Say where an answer is right by one of several references."""
     count = references.list.len().cast(pl.Int64).fill_null(0)
     row = np.repeat(np.arange(len(found)), count.to_numpy())
-    right = _is_right(found[row], read(references.filter(count > 0).explode()), agree)
+    each = Items(items.frame[row].with_columns(id=pl.int_range(pl.len()).cast(pl.String)))  # one a reference
+    right = _is_right(found[row], read(references.filter(count > 0).explode(), each), agree)
     judged = (
         pl.DataFrame({"row": row, "right": right})
         .group_by("row")
