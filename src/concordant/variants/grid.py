@@ -43,25 +43,22 @@ if TYPE_CHECKING:
     from concordant.core.relation import Verdicts
 
 TRIALS = "trials"
+NO_MEAN = (0.0, math.inf)  # of a figure that is not the mean of its column
 ACCURACY = Measure("accuracy", "rate", "higher", "right answers, every variation counting the same")
-WORST = Measure(
-    "worst_variation_accuracy", "rate", "higher", "right answers on the variation that goes worst"
+WORST = Measure("worst_variation_accuracy", "rate", "higher", "right answers on the worst variation", NO_MEAN)
+SPREAD = Measure(
+    "variation_spread", "rate", "lower", "standard deviation of the accuracy over variations", NO_MEAN
 )
-SPREAD = Measure("variation_spread", "rate", "lower", "standard deviation of the accuracy over variations")
 DISPERSION = Measure(
-    "over_dispersion_ratio",
-    "rate",
-    "lower",
-    "variance over variations, as a multiple of what chance gives",
-    (0.0, math.inf),
+    "over_dispersion_ratio", "rate", "lower", "variance over variations, in multiples of chance", NO_MEAN
 )
-CONTROL = Measure("control_accuracy", "rate", "higher", "right answers to the control questions")
+CONTROL = Measure("control_accuracy", "control_rate", "higher", "right answers to the control questions")
 GAP = Measure(
     "control_gap",
     "rate",
     "lower",
-    "accuracy on the control questions minus accuracy on the problem",
-    (-1.0, 1.0),
+    "accuracy on the controls minus accuracy on the problem",
+    (-math.inf, math.inf),
 )
 
 
@@ -142,10 +139,19 @@ class Grid(Relation):
         """Count the right trials of each item, and hold its accuracy against that of its problem."""
         trials = answers[TRIALS]
         n_right, n_graded = trials.right.sum(axis=1), trials.graded.sum(axis=1)
-        frame = self._cells(items).with_columns(rate=pl.Series(share(n_right, n_graded)).fill_nan(None))
+        cells = self._cells(items).with_columns(
+            rate=pl.Series(share(n_right, n_graded)).fill_nan(None),
+            n_right=pl.Series(n_right),
+            n_graded=pl.Series(n_graded),
+        )
         distance = (pl.col("rate") - pl.col("rate").mean().over("problem", "control")).abs()
-        frame = frame.select((1.0 - distance).alias("agreement"), "rate")
-        return frame.with_columns(n_right=pl.Series(n_right), n_graded=pl.Series(n_graded))
+        return cells.select(
+            (1.0 - distance).alias("agreement"),
+            pl.when(~pl.col("control")).then("rate").alias("rate"),
+            pl.when("control").then("rate").alias("control_rate"),
+            "n_right",
+            "n_graded",
+        )
 
     def summarize(self, verdicts: Verdicts) -> list[Finding]:
         """Estimate the measures over variations, and over problems where there are several."""
@@ -193,11 +199,17 @@ def _column(name: str, columns: list[str], otherwise: pl.Expr) -> pl.Expr:
 
 
 def _mean_rate(verdicts: Verdicts, measure: Measure, cells: pl.DataFrame) -> Finding:
-    problems = cells["problem"]
-    clusters = problems.to_numpy() if problems.n_unique() > 1 else None
-    estimate = estimate_mean(
-        cells["rate"].to_numpy(), clusters=clusters, level=verdicts.level, bounds=(0.0, 1.0)
-    )
+    """Estimate the mean over variations, which is no surer than its trials alone allow."""
+    rates, trials = cells["rate"].to_numpy(), cells["n_graded"].to_numpy()
+    clusters = cells["problem"].to_numpy() if cells["problem"].n_unique() > 1 else None
+    estimate = estimate_mean(rates, clusters=clusters, level=verdicts.level, bounds=measure.bounds)
+    noise = math.sqrt((rates * (1.0 - rates) / trials).sum()) / len(rates)
+    if estimate.stderr < noise and "wilson" not in estimate.method:
+        n, groups, level = estimate.n, estimate.n_clusters, verdicts.level
+        df = (groups or n) - 1
+        estimate = t_estimate(
+            estimate.value, noise, df, n=n, n_clusters=groups, level=level, bounds=(0.0, 1.0)
+        )
     return verdicts.make(measure, estimate, unit="variations")
 
 
@@ -210,16 +222,14 @@ def _over_variations(verdicts: Verdicts, main: pl.DataFrame) -> list[Finding]:
     worst = np.array([(k / n).min() for k, n in counts])
     spread = np.array([(k / n).std(ddof=1) for k, n in counts])
     noise = math.sqrt(np.mean([over_dispersion(k, n).sd_binomial ** 2 for k, n in counts]))
-    level, most = (
-        verdicts.level,
-        math.sqrt(0.5),
-    )  # the largest standard deviation that numbers in [0, 1] can have
+    level, most = verdicts.level, math.sqrt(0.5)  # the largest sd that numbers in [0, 1] can have
     if len(problems) == 1:
         unit, note = "variations", f"the worst variation is {problems[0].sort('rate')['variation'][0]}"
-        worst_estimate = _lowest(*counts[0], level)
-        spread_estimate = _chi_square(
-            float(spread[0]), len(counts[0][0]), len(counts[0][0]) - 1, level, 0.5, most
-        )
+        k, n = counts[0]
+        smoothed = (k.sum() + 0.5) / (n.sum() + 1.0)
+        least = math.sqrt(smoothed * (1.0 - smoothed) * (1.0 / n).mean())
+        worst_estimate = _lowest(k, n, level)
+        spread_estimate = _chi_square(float(spread[0]), len(k), len(k) - 1, level, 0.5, least, most)
     else:
         unit, note = "problems", ""
         worst_estimate = estimate_mean(worst, level=level, bounds=(0.0, 1.0))
@@ -233,7 +243,7 @@ def _over_variations(verdicts: Verdicts, main: pl.DataFrame) -> list[Finding]:
     if varied:
         ratio, p_value, df = _dispersion(varied)
         n_units = len(varied) if len(problems) > 1 else len(counts[0][0])
-        finding = verdicts.make(DISPERSION, _chi_square(ratio, n_units, df, level), unit=unit)
+        finding = verdicts.make(DISPERSION, _chi_square(ratio, n_units, df, level, 1.0, 1.0), unit=unit)
         findings.append(finding.with_p(p_value, "chi-square of equal variations"))
     return findings
 
@@ -250,22 +260,26 @@ def _dispersion(counts: list[tuple[NDArray[np.int64], NDArray[np.int64]]]) -> tu
 
 
 def _chi_square(
-    value: float, n: int, df: int, level: float, power: float = 1.0, most: float = math.inf
+    value: float, n: int, df: int, level: float, power: float, chance: float, most: float = math.inf
 ) -> Estimate:
-    """Make the estimate of a variance (power 1) or standard deviation (power 1/2)."""
-    interval_at = partial(_chi_square_interval, value, df, power, most)
+    """Make the estimate of a variance (power 1) or standard deviation (power 1/2) over variations.
+
+    Independent trials cannot vary less than by chance, so that the upper end is that of at least `chance`.
+    """
+    interval_at = partial(_chi_square_interval, value, df, power, chance, most)
     stderr = power * value * math.sqrt(2.0 / df)
     return Estimate(value, *interval_at(level), level, n, None, stderr, "chi-square", interval_at)
 
 
 def _chi_square_interval(
-    value: float, df: int, power: float, most: float, level: float
+    value: float, df: int, power: float, chance: float, most: float, level: float
 ) -> tuple[float, float]:
     from scipy.special import chdtri
 
     tail = (1.0 - level) / 2.0
-    low, high = (value * (df / float(chdtri(df, p))) ** power for p in (tail, 1.0 - tail))
-    return min(low, value), min(max(high, value), max(most, value))
+    low = value * (df / float(chdtri(df, tail))) ** power
+    high = max(value, chance) * (df / float(chdtri(df, 1.0 - tail))) ** power
+    return min(low, value), max(value, min(high, most))
 
 
 def _lowest(right: NDArray[np.int64], trials: NDArray[np.int64], level: float) -> Estimate:
@@ -274,9 +288,7 @@ def _lowest(right: NDArray[np.int64], trials: NDArray[np.int64], level: float) -
     value = float(right[worst] / trials[worst])
     interval_at = partial(_lowest_interval, right, trials)
     stderr = math.sqrt(value * (1.0 - value) / trials[worst])
-    return Estimate(
-        value, *interval_at(level), level, len(right), None, stderr, "simultaneous wilson", interval_at
-    )
+    return Estimate(value, *interval_at(level), level, len(right), None, stderr, "simultaneous", interval_at)
 
 
 def _lowest_interval(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -27,7 +28,10 @@ if TYPE_CHECKING:
     from concordant.core.items import Items
     from concordant.core.relation import Verdicts
 
-POSITION_BIAS = Measure("position_bias", "positions", "lower", "how far the chosen positions are from even")
+NO_MEAN = (0.0, math.inf)  # of a figure that is not the mean of its column
+POSITION_BIAS = Measure(
+    "position_bias", "positions", "lower", "how far the chosen positions are from even", NO_MEAN
+)
 
 
 class OptionOrder(Relation):
@@ -51,8 +55,8 @@ class OptionOrder(Relation):
     Parameters
     ----------
     permutations
-        ``"cyclic"``: each of the m options stands once at each position, m orders; ``"all"``: all m! orders, for
-        at most 5 options; or a number of orders, at least 2: the order as given and others drawn at random,
+        ``"cyclic"``: each of the m options stands once at each position, m orders; ``"all"``: all m! orders,
+        for at most 5 options; or a number of orders, at least 2: the order as given and others drawn at random,
         without repetition (all of them where there are no more).
     seed
         Seed of the orders that are drawn; what is drawn for an item depends on its id and the seed only.

@@ -32,8 +32,8 @@ def orders_of(items: Items, which: Which, seed: int) -> list[pl.Series]:
     items
         Items with choices; those with fewer than two have the order as given only.
     which
-        ``"cyclic"``: every rotation; ``"all"``: every permutation; or how many to draw, the order as given among
-        them, without repetition.
+        ``"cyclic"``: every rotation; ``"all"``: every permutation; or how many to draw, without repetition, the
+        order as given among them.
     seed
         Seed of what is drawn.
 

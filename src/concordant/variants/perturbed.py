@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
 
 from concordant.core.errors import ConfigError, DataError, nearest
-from concordant.core.finding import Finding, Measure
+from concordant.core.finding import Measure
 from concordant.core.kinds import Equal
 from concordant.core.relation import Relation, Variant
 from concordant.core.rewrites import REWRITE_MEASURES, judge_rewrites
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     from concordant.core.behaviours import Behaviours
     from concordant.core.items import Items
-    from concordant.core.relation import Verdicts
 
 BASE = "as given"
 
@@ -45,7 +45,8 @@ class Perturbed(Relation):
 
     ``agreement_score`` is the mean agreement over the perturbations of an item, ``typos_agreement_score`` and
     its like that under one of them; further measures are those of
-    `concordant.core.rewrites.REWRITE_MEASURES`. What is drawn for an item depends on its id and the seed only.
+    `concordant.core.rewrites.REWRITE_MEASURES`. What is drawn for an item depends on its id and the seed
+    only.
 
     Parameters
     ----------
@@ -123,14 +124,14 @@ class Perturbed(Relation):
 
     def judge(self, items: Items, answers: Mapping[str, Behaviours]) -> pl.DataFrame:
         """Judge every perturbation against the item as given."""
-        base, *names = answers
-        each = {f"{n}_agreement": self.kind.judge(answers[base], answers[n]) for n in names}
+        base = answers[BASE]
+        each = {
+            f"{name}_agreement": self.kind.judge(base, answers[name])
+            if name in answers
+            else np.full(len(items), np.nan)
+            for name in PERTURBATIONS
+        }
         return judge_rewrites(answers, self.kind).hstack(pl.DataFrame(each).fill_nan(None))
-
-    def summarize(self, verdicts: Verdicts) -> list[Finding]:
-        """Estimate the mean of each measure of the perturbations that were made."""
-        there = [m for m in self.measures if m.column in verdicts.frame.columns]
-        return [finding for m in there if (finding := verdicts.finding(m)) is not None]
 
     def _understood(self, named: Sequence[str] | Mapping[str, Any]) -> dict[str, Any]:
         strengths = dict(named) if isinstance(named, Mapping) else dict.fromkeys(named)
