@@ -1,0 +1,131 @@
+"""The report as one HTML file that needs nothing else, and as a fragment for notebooks.
+
+The page asks the network for nothing and runs only the script that is in it: its Content-Security-Policy allows the one
+style sheet and the one script by their digests, and nothing besides. All text goes through Jinja's autoescape after
+`visible` has made control characters inert.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from concordant.core.errors import StoreError
+from concordant.report.charts import forest, to_svg
+from concordant.report.page import page, summary
+from concordant.report.palette import DARK, LIGHT
+from concordant.report.telling import focus, worst_slices
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+    from concordant.core.results import Report
+
+TEMPLATES = Path(__file__).parent / "templates"
+MAX_BYTES = 4_500_000
+LIMITS = (2000, 500, 100)
+
+
+def write(report: Report, path: Path) -> None:
+    """Write the report as one self-contained HTML file.
+
+    Parameters
+    ----------
+    report
+        The report.
+    path
+        Where to write it.
+
+    Raises
+    ------
+    StoreError
+        If it cannot be written.
+    """
+    try:
+        Path(path).write_text(render(report), encoding="utf-8", newline="\n")
+    except OSError as error:
+        message = f"the report cannot be written to {path}: {error.strerror or error}"
+        raise StoreError(message) from None
+
+
+def render(report: Report) -> str:
+    """Return the page; where model texts would make it too large they are cut shorter."""
+    charts = _charts(report)
+    text = ""
+    for limit in LIMITS:
+        text = _page(report, charts, limit)
+        if len(text.encode()) <= MAX_BYTES:
+            break
+    return text
+
+
+def fragment(report: Report) -> str:
+    """Return the verdict, the gates and the findings as a piece of HTML, for notebooks.
+
+    Parameters
+    ----------
+    report
+        The report.
+    """
+    template = _environment().get_template("fragment.html.j2")
+    return template.render(**summary(report), css=_style("base.css.j2"))
+
+
+def _page(report: Report, charts: dict[str, list[str]], limit: int) -> str:
+    from markupsafe import Markup
+
+    environment = _environment()
+    css = _style("base.css.j2") + _style("page.css.j2")
+    script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
+    return environment.get_template("page.html.j2").render(
+        **page(report, limit=limit),
+        css=Markup(css),
+        script=Markup(script),
+        style_digest=_digest(css),
+        script_digest=_digest(script),
+        charts={name: [Markup(svg) for svg in svgs] for name, svgs in charts.items()},
+    )
+
+
+def _charts(report: Report) -> dict[str, list[str]]:
+    """Draw the forest plots of all relations that have slices, in a wide and a narrow form."""
+    wanted = []
+    for result in report.results.values():
+        measure = next(iter(focus(report, result)), None)
+        if measure is not None and worst_slices(result, measure, 1):
+            wanted.append((result.name, measure))
+    svgs = to_svg(
+        [
+            forest(report, name, measure, compact=narrow)
+            for name, measure in wanted
+            for narrow in (False, True)
+        ]
+    )
+    return {name: svgs[2 * i : 2 * i + 2] for i, (name, _) in enumerate(wanted)}
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    return Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+@cache
+def _style(name: str) -> Any:
+    from markupsafe import Markup
+
+    return Markup(_environment().get_template(name).render(light=LIGHT, dark=DARK))
+
+
+def _digest(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
