@@ -74,7 +74,11 @@ Progress = Callable[[str, int, int], None]
 class _Sink:
     """Collects behaviours of one pass and hands them to the store every few seconds."""
 
-    def __init__(self, store: Store, work: Pass, total: int, progress: Progress) -> None:
+    def __init__(self, store: Store, work: Pass, total: int, progress: Progress, *, works: bool) -> None:
+        self.works = works
+        """Whether the model has answered in an earlier run, so that the items are at fault and not it."""
+        self.stopped = False
+        """Whether no further batch is to be asked."""
         self._store = store
         self._work = work
         self._frames: list[pl.DataFrame] = []
@@ -173,14 +177,15 @@ async def _run_pass(
     if recorded is not None:
         todo = todo[~work.items.ids.is_in(recorded["item"].unique().implode()).to_numpy()]
     if len(todo):
-        sink = _Sink(store, work, len(work.items) - len(todo), progress)
+        works = recorded is not None and ("error" not in recorded.columns or recorded["error"].has_nulls())
+        sink = _Sink(store, work, len(work.items) - len(todo), progress, works=works)
         try:
             if work.episode is not None:
                 await _play(work, work.episode, todo, sink)
             elif isinstance(work.model, ConcurrentModel):
                 await _ask(work, work.model, todo, sink, cache)
             else:
-                await asyncio.to_thread(_batches, work, work.model, todo, sink)
+                await _in_thread(work, work.model, todo, sink)
         finally:
             sink.flush()
         fresh = store.read(work.key)
@@ -193,13 +198,25 @@ async def _run_pass(
 # -- batch models -------------------------------------------------------------------------------------------------------
 
 
+async def _in_thread(work: Pass, model: BatchModel, todo: Any, sink: _Sink) -> None:
+    working = asyncio.create_task(asyncio.to_thread(_batches, work, model, todo, sink))
+    try:
+        await asyncio.shield(working)
+    except asyncio.CancelledError:  # Ctrl-C: the batch in flight ends and is kept, and no other begins
+        sink.stopped = True
+        await working
+        raise
+
+
 def _batches(work: Pass, model: BatchModel, todo: Any, sink: _Sink) -> None:
     order = todo
     if work.request.order_seed is not None:
         order = np.random.default_rng(work.request.order_seed).permutation(todo)
     size = work.request.batch_size or model.batch_size
-    any_answer = False
+    any_answer = sink.works
     for start in range(0, len(order), size):
+        if sink.stopped:
+            return
         index = order[start : start + size]
         items = work.items if len(index) == len(work.items) and index is todo else work.items.rows(index)
         try:
@@ -289,7 +306,7 @@ async def _ask(work: Pass, model: ConcurrentModel, todo: Any, sink: _Sink, cache
     else:
         open_ = list(range(len(ids)))
     queue = iter(open_)
-    failures = _FirstFailures(model.name)
+    failures = _FirstFailures(model.name, works=sink.works)
 
     async def worker() -> None:
         for i in queue:
@@ -326,9 +343,9 @@ def _row(completion: Completion, latency: float | None) -> dict[str, Any]:
 class _FirstFailures:
     """Stops a run whose first answers are all errors: the model is down, not the items at fault."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, works: bool) -> None:
         self._name = name
-        self._failures: int | None = 0
+        self._failures: int | None = None if works else 0
 
     def see(self, error: str | None) -> None:
         if self._failures is None:
@@ -353,7 +370,7 @@ async def _play(work: Pass, episode: Episode, todo: Any, sink: _Sink) -> None:
         4 * model.concurrency if isinstance(model, ConcurrentModel) else max(4 * model.batch_size, 1024)
     )
     items: Iterator[Any] = iter(work.items.rows(todo))
-    failures = _FirstFailures(model.name)
+    failures = _FirstFailures(model.name, works=sink.works)
 
     async def player() -> None:
         for item in items:
