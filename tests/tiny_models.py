@@ -102,3 +102,6 @@ def save_gpt2_classifier(folder, *, seed=0, n_labels=1, pad=True):
     ids = {"vocab_size": len(made), "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0 if pad else None}
     config = GPT2Config(**size, **ids, num_labels=n_labels)
     return _save(GPT2ForSequenceClassification, config, folder, seed, made)
+
+
+make_causal_folder = save_llama
