@@ -19,8 +19,8 @@ from concordant.core.episode import Episode
 from concordant.core.errors import ConfigError, nearest
 from concordant.core.gate import Gate, GateResult, decide
 from concordant.core.judging import conclude, judge
-from concordant.core.model import ConcurrentModel, Model, Request
-from concordant.core.plan import Plan, answers_of, plan
+from concordant.core.model import ConcurrentModel, Request
+from concordant.core.plan import Plan, adapted, answers_of, plan
 from concordant.core.progress import progress_bars
 from concordant.core.relation import Relation, Verdicts
 from concordant.core.results import Report, Result
@@ -41,7 +41,7 @@ T = TypeVar("T")
 
 
 def check(
-    model: Model,
+    model: Any,
     items: Items,
     relations: Iterable[Relation | Episode],
     *,
@@ -65,7 +65,7 @@ def check(
     Parameters
     ----------
     model
-        The model under test.
+        The model under test: what `concordant.load` gives, or any object that it takes (a function, an estimator).
     items
         What it is asked.
     relations
@@ -118,6 +118,7 @@ def check(
     >>> report["spaced"].agreement_score.value
     1.0
     """
+    model = adapted(model)
     relations = _named_once(relations)
     bounds = _parse_gates(gates or {}, relations)
     slices = slice_columns(items, slices)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from concordant.core.behaviours import Behaviours, align
 from concordant.core.grading import Grader, default_grader, grader
+from concordant.core.model import BatchModel, ConcurrentModel
+from concordant.core.registry import lookup
 from concordant.core.run import Pass
 
 if TYPE_CHECKING:
@@ -18,6 +20,21 @@ if TYPE_CHECKING:
     from concordant.core.model import Model, Request
     from concordant.core.relation import Relation
 
+
+def adapted(value: Any) -> Model:
+    """Return a model as it is, and any other object that has behaviour (a function, an estimator) as a model.
+
+    Raises
+    ------
+    ModelError
+        If the object has no behaviour; the adapter registered in ``concordant.adapters`` says what is allowed.
+    """
+    if isinstance(value, BatchModel | ConcurrentModel):
+        return value
+    model: Model = lookup("adapters", "model")(value)
+    return model
+
+
 Plan = dict[str, dict[str, Pass]]
 """The pass of each variant, by relation and variant; variants that ask the same share one."""
 
@@ -25,11 +42,13 @@ Plan = dict[str, dict[str, Pass]]
 def plan(model: Model, items: Items, relations: Sequence[Relation], request: Request) -> Plan:
     """Expand the items by every relation and make the passes that are to be run."""
     planned: Plan = {}
+    models: dict[int, Model] = {}
     asked: dict[tuple[int, int, Request, int], Pass] = {}
     for relation in relations:
         columns = {}
         for variant in relation.expand(items):
-            answering = variant.model or model
+            given = model if variant.model is None else variant.model
+            answering = models.setdefault(id(given), adapted(given))
             how = replace(request, rewritten=is_rewritten(variant.items, items), **variant.ask)
             same = (id(answering), id(variant.items), how, id(variant.episode))
             if (

@@ -133,7 +133,7 @@ class Recorded:
         numbers = pl.DataFrame({"sample": pl.int_range(first, first + request.n, dtype=pl.Int64, eager=True)})
         known = [column for column in ANSWERED if column in self.records.columns]
         answers = self.records.select("item", "sample", *known)
-        asked = self._found(items, request.rewritten).join(numbers, how="cross", maintain_order="left_right")
+        asked = self._found(items, rewritten=request.rewritten).join(numbers, how="cross", maintain_order="left_right")
         rows = asked.join(answers, on=["item", "sample"], how="left", maintain_order="left")
         plural = pl.when(pl.col("samples") == 1).then(pl.lit("sample")).otherwise(pl.lit("samples"))
         error = (
@@ -178,7 +178,7 @@ class Recorded:
             return names
         return [name for name in names if self.records.select("item", name).n_unique() == len(self.held)]
 
-    def _found(self, items: Items, rewritten: bool) -> pl.DataFrame:
+    def _found(self, items: Items, *, rewritten: bool) -> pl.DataFrame:
         """Give each item the recorded `item` that answers it and its number of `samples`; null where none."""
         match = "input" if rewritten else self.match
         asked = items.frame.select("id")
@@ -194,7 +194,9 @@ class Recorded:
             asked = asked.join(texts, on="text", how="left", maintain_order="left")
             asked = asked.with_columns(pl.coalesce("item", "same").alias("item"))
         if rewritten and items.choices is not None:
-            asked = asked.with_columns(pl.when(self._same_choices(asked["item"], items.choices)).then("item").alias("item"))
+            asked = asked.with_columns(
+                pl.when(self._same_choices(asked["item"], items.choices)).then("item").alias("item")
+            )
         counts = self.held.select("item", "samples")
         return asked.select("item").join(counts, on="item", how="left", maintain_order="left")
 
@@ -202,7 +204,9 @@ class Recorded:
         if "choices" not in self.records.columns:
             return pl.Series([False] * len(found))
         firsts = self.records.unique("item", keep="first").select("item", "choices")
-        recorded = found.to_frame("item").join(firsts, on="item", how="left", maintain_order="left")["choices"]
+        recorded = found.to_frame("item").join(firsts, on="item", how="left", maintain_order="left")[
+            "choices"
+        ]
         return recorded.list.join("\x1f").eq_missing(choices.list.join("\x1f"))
 
 

@@ -20,6 +20,23 @@ def is_run_folder(source: str | Path) -> bool:
     return (Path(str(source).partition("#")[0]) / "run.json").is_file()
 
 
+def load_recorded(source: str | Path, name: str | None = None) -> Recorded:
+    """Load what ``log:SOURCE`` names: a run folder, or a file as `concordant.models.readers.read_records` reads it.
+
+    Parameters
+    ----------
+    source
+        ``FOLDER[#MODEL]``, or a path with options.
+    name
+        What people call it; by default the model that was asked for or that is named there.
+    """
+    if not is_run_folder(source):
+        return Recorded.read(source, name)
+    recorded = load_run(source)
+    recorded.name = name or recorded.name
+    return recorded
+
+
 def load_run(source: str | Path) -> Recorded:
     """Read what a model answered in an earlier run, asked the items as they are.
 

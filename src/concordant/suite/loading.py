@@ -13,7 +13,6 @@ from urllib.parse import parse_qsl
 from concordant.core.errors import ConfigError, nearest
 from concordant.core.registry import lookup, registered
 from concordant.models.load import VERBATIM, load
-from concordant.models.run_folder import is_run_folder, load_run
 from concordant.suite.code import from_file
 
 if TYPE_CHECKING:
@@ -123,8 +122,6 @@ def load_model(
     if scheme == "python":
         options.setdefault("name", rest.rpartition(":")[2])
         return _loader(scheme)(from_file(rest, Path(), trust_code=trust_code), **options)  # type: ignore[no-any-return]
-    if scheme == "log" and is_run_folder(rest):
-        return load_run(rest)
     return load(spec, **options)
 
 

@@ -4,7 +4,8 @@ With old right :math:`o_i` and new right :math:`w_i` (each 0 or 1) over the n it
 and that can be graded:
 
 - negative flip rate :math:`\frac1n\sum o_i(1-w_i)`, positive flip rate :math:`\frac1n\sum (1-o_i)w_i`;
-- gain = new accuracy - old accuracy = positive - negative flip rate, exactly, tested by McNemar's exact test;
+- gain = new accuracy - old accuracy = positive - negative flip rate, exactly, with Tango's score interval for paired
+  proportions and McNemar's exact test (clustered items: the t interval and test of the clusters);
 - backward trust compatibility :math:`\sum o_i w_i / \sum o_i`;
 - relative negative flip rate NFR / ((1 - accuracy new) accuracy old): 1 is what independent mistakes would give;
 - wrong-answer churn: wrong in both versions, by different answers.
@@ -28,7 +29,12 @@ import polars as pl
 from concordant.core.finding import Finding, Measure
 from concordant.core.kinds import compare
 from concordant.core.relation import AGREEMENT, Relation, Variant, Verdicts
-from concordant.core.statistics import estimate_log_ratio, mcnemar, needed_n
+from concordant.core.statistics import (
+    estimate_log_ratio,
+    mcnemar,
+    needed_n,
+    paired_proportion_difference,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -119,18 +125,34 @@ class Flips(Relation):
         ).fill_nan(None)
 
     def summarize(self, verdicts: Verdicts) -> list[Finding]:
-        """Estimate every measure; the gain carries McNemar's exact p."""
+        """Estimate every measure; the gain carries McNemar's exact p, or where items are clustered that of the t test."""
         findings = [f for f in map(verdicts.finding, self.measures) if f is not None]
         negative, positive = verdicts["negative_flip"], verdicts["positive_flip"]
         graded = ~np.isnan(negative)
         if not graded.any():
             return findings
-        test = mcnemar(int(np.nansum(negative)), int(np.nansum(positive)))
-        findings = [f.with_p(test.p_exact, "McNemar, exact") if f.measure == "gain" else f for f in findings]
-        if test.p_exact > 1 - verdicts.level:
-            findings = [_with_power_note(f) if f.measure == "gain" else f for f in findings]
+        n, lost, won = int(graded.sum()), int(np.nansum(negative)), int(np.nansum(positive))
+        gain = self._gain(verdicts, n, lost, won)
+        findings = [gain if f.measure == "gain" else f for f in findings]
         relative = self._relative(verdicts, graded)
         return findings if relative is None else [*findings, relative]
+
+    def _gain(self, verdicts: Verdicts, n: int, lost: int, won: int) -> Finding:
+        clustered = verdicts.finding(GAIN)
+        if clustered is not None and clustered.estimate.n_clusters is not None:
+            gain = clustered.with_p(clustered.estimate.p_value(0.0), "paired t, clustered")
+        else:
+            estimate = paired_proportion_difference(n - lost - won, won, lost, 0, level=verdicts.level)
+            gain = verdicts.make(GAIN, estimate).with_p(mcnemar(lost, won).p_exact, "McNemar, exact")
+        if gain.p_value is None or gain.p_value <= 1 - verdicts.level:
+            return gain
+        needed = needed_n(gain.estimate, 0.0)
+        note = (
+            ""
+            if needed is None
+            else f"a gain of this size would show with about {needed:,} items (80 % power)"
+        )
+        return replace(gain, note=note)
 
     def _relative(self, verdicts: Verdicts, graded: NDArray[np.bool_]) -> Finding | None:
         was = verdicts["old_right"][graded]
@@ -150,11 +172,3 @@ class Flips(Relation):
 
 def _where(applies: NDArray[np.bool_], values: NDArray[np.generic]) -> NDArray[np.float64]:
     return np.where(applies, values.astype(np.float64), np.nan)
-
-
-def _with_power_note(gain: Finding) -> Finding:
-    needed = needed_n(gain.estimate, 0.0)
-    note = (
-        "" if needed is None else f"a gain of this size would show with about {needed:,} items (80 % power)"
-    )
-    return replace(gain, note=note)

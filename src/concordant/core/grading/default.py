@@ -65,9 +65,16 @@ def _choose(items: Items, outputs: pl.Series) -> tuple[str, str]:
         if documents or reference.dtype == pl.Struct:
             return "json", "every reference is a JSON document"
         return "normalized", "references and outputs are texts"
-    if outputs.dtype.is_float() and reference.dtype.is_float() and not (reference % 1 == 0).all():
+    if outputs.dtype.is_float() and not (_are_whole(outputs) and _are_whole(reference)):
         return "none", "real numbers are neither right nor wrong without a tolerance (grader number has one)"
     return "label", "outputs are labels"
+
+
+def _are_whole(values: pl.Series) -> bool:
+    if not values.dtype.is_float():
+        return True
+    known = values.drop_nulls().drop_nans()
+    return bool((known % 1 == 0).all())
 
 
 def _unnamed(items: Items) -> str:
