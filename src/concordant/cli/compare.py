@@ -109,7 +109,8 @@ def compare(
             seed=seed or 0,
             cache=cache,
         )
-    return deliver(report, json=json, outputs=output or [], junit=junit, notes=list(notes(report)))
+    outputs = output or []
+    return deliver(report, json=json, comparison=True, outputs=outputs, junit=junit, notes=notes(report))
 
 
 def _given(**columns: str | None) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -13,7 +13,6 @@ from concordant.core.gate import Gate
 from concordant.core.registry import registered
 from concordant.models.load import load
 from concordant.models.recorded import Recorded, align
-from concordant.models.run_folder import is_run_folder, load_run
 from concordant.versions.flips import Flips
 from concordant.versions.scores import Scores
 
@@ -125,8 +124,6 @@ def _loaded(version: Model | str | Path) -> Model:
     if not isinstance(version, str | Path):
         return version
     spec = str(version)
-    if is_run_folder(spec):
-        return cast("Model", load_run(spec))
     return load(spec if spec.partition(":")[0] in registered("models") else f"log:{spec}")
 
 
