@@ -191,7 +191,7 @@ PERTURBATIONS = {
         "text",
         "drop",
         _HOW(", ".join(edits.PUNCTUATION)),
-        edits.PUNCTUATION.__contains__,
+        tuple(edits.PUNCTUATION).__contains__,
         _edit("punctuation", lambda t, _i, how, _s: edits.repunctuated(t, how)),
     ),
     "noise": Perturbation("numbers", 0.01, "a number above 0", _is_positive, _noise),
