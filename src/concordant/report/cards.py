@@ -6,14 +6,15 @@ A card holds text that is already inert (`visible`) and cut to a length; nothing
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from concordant.report.differences import Segment, difference
 from concordant.report.figures import number
-from concordant.report.sanitize import cut, one_line, visible
+from concordant.report.pictures import Picture, picture
+from concordant.report.sanitize import clipped, cut, one_line, visible
 from concordant.report.values import shown
 
 if TYPE_CHECKING:
@@ -29,10 +30,14 @@ SHORT = 120
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A text, cut to a length: its segments against the base variant, and how many characters were left out."""
+    """A text, cut to a length: its segments against the base variant, and how many characters were left out.
+
+    An array has a picture beside its text.
+    """
 
     segments: list[Segment]
     n_more: int = 0
+    picture: Picture | None = None
 
     @property
     def text(self) -> str:
@@ -136,8 +141,8 @@ def _card(result: Result, table: pl.DataFrame, row: int, limit: int) -> Card:
 
     names = list(result.answers)
     base = names[0]
-    asked = visible(shown(cell("input")))
-    base_asked = visible(shown(cell(f"{base}.input"))) or asked
+    base_input = cell("input") if cell(f"{base}.input") is None else cell(f"{base}.input")
+    base_asked = visible(shown(base_input))
     # Variants of the base's own model that answer otherwise are the telling ones.
     own_model, own_answer = result.answers[base].model, shown(cell(f"{base}.answer"))
 
@@ -150,7 +155,6 @@ def _card(result: Result, table: pl.DataFrame, row: int, limit: int) -> Card:
     }
     sides = []
     for name in kept:
-        own = visible(shown(cell(f"{name}.input")))
         behaviours = result.answers[name]
         texts = known[name]
         before = known[base] if name != base else []
@@ -164,21 +168,34 @@ def _card(result: Result, table: pl.DataFrame, row: int, limit: int) -> Card:
                     _passage(text, limit, before[i] if i < len(before) else None)
                     for i, text in enumerate(texts[:MAX_SAMPLES])
                 ],
-                asked=None if own in ("", base_asked) else _passage(own, limit, base_asked),
-                error=cut(one_line(shown(_first(cell(f"{name}.error")))), limit)[0],
+                asked=_asked(cell(f"{name}.input"), base_input, limit),
+                error=clipped(one_line(shown(_first(cell(f"{name}.error")))), limit),
                 n_more=max(0, len(texts) - MAX_SAMPLES),
             )
         )
     return Card(
-        id=cut(one_line(shown(cell("id"))), SHORT)[0],
-        gist=cut(one_line(base_asked), SHORT)[0],
-        asked=_passage(base_asked, limit),
-        reference=cut(visible(shown(cell("reference"))), limit)[0],
+        id=clipped(one_line(shown(cell("id"))), SHORT),
+        gist=clipped(one_line(base_asked), SHORT),
+        asked=replace(_passage(base_asked, limit), picture=picture(base_input)),
+        reference=clipped(visible(shown(cell("reference"))), limit),
         agreement=number(cell("verdict.agreement"), 2),
         facts=_facts(result, cell),
         sides=sides,
         n_more=len(names) - len(kept),
     )
+
+
+def _asked(own: Any, base: Any, limit: int) -> Passage | None:
+    """Return the input of a variant where it differs from the base's."""
+    if own is None or not _differs(own, base):
+        return None
+    return replace(_passage(visible(shown(own)), limit, visible(shown(base))), picture=picture(own))
+
+
+def _differs(own: Any, base: Any) -> bool:
+    if isinstance(own, pl.Series) and isinstance(base, pl.Series):
+        return not own.equals(base)
+    return shown(own) != shown(base)
 
 
 def _texts(output: Any, turns: Any, n: int) -> list[str]:
@@ -210,11 +227,11 @@ def _answer(answer: Any, texts: list[str], n: int) -> str:
     """Return what was compared, unless the output itself says just that."""
     if n == 1:
         text = one_line(shown(answer))
-        return "" if [text] == [t.strip() for t in texts] else cut(text, SHORT)[0]
+        return "" if [text] == [t.strip() for t in texts] else clipped(text, SHORT)
     if answer is None:
         return ""
     counts = Counter(one_line(shown(a)) for a in answer if a is not None)
-    return ", ".join(f"{cut(text, SHORT // 2)[0]} ×{times}" for text, times in counts.most_common(5))
+    return ", ".join(f"{clipped(text, SHORT // 2)} ×{times}" for text, times in counts.most_common(5))
 
 
 def _first(value: Any) -> Any:
@@ -233,5 +250,5 @@ def _facts(result: Result, cell: Callable[[str], Any]) -> list[tuple[str, str]]:
         if value is None or (column.startswith("verdict.") and value in (-1, 0, 1)):
             continue  # a verdict of 0 or 1 says no more than the outcomes beside it
         text = number(value) if isinstance(value, float) and column.startswith("verdict.") else shown(value)
-        facts.append((one_line(name), cut(one_line(text), SHORT)[0]))
+        facts.append((one_line(name), clipped(one_line(text), SHORT)))
     return facts[:MAX_FACTS]

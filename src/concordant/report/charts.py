@@ -1,6 +1,7 @@
 """Charts of a report: a forest plot of the slices, the flip matrix, findings with their intervals.
 
-Each function returns an Altair chart, for notebooks; `to_svg` renders it without a browser.
+Each chart is one Vega-Lite specification. `forest`, `flip_matrix` and `intervals` give it as an Altair chart, for notebooks;
+`to_svg` renders it without a browser, for the page.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from concordant.core.errors import ConfigError, nearest
 from concordant.report.figures import interval_text, is_signed, p_text, value_text
 from concordant.report.palette import LIGHT
-from concordant.report.sanitize import cut, one_line
+from concordant.report.sanitize import clipped, one_line
 from concordant.report.telling import (
     by_name,
     direction,
@@ -23,28 +24,26 @@ from concordant.report.telling import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
     import altair as alt
 
     from concordant.core.finding import Finding
     from concordant.core.results import Report, Result
 
-FONT = "system-ui, -apple-system, Segoe UI, Helvetica, Arial, sans-serif"
-SHAPES = {"better": "triangle-up", "worse": "triangle-down", "same": "circle", "all": "diamond"}
+Spec = dict[str, Any]
+
 FOREST_ROWS = 16
 WIDTH, LEAST_PLOT, COMPACT_WIDTH = 900, 220, 340
 LETTER, GAP = 6.8, 14
+FONT = "system-ui, -apple-system, Segoe UI, Helvetica, Arial, sans-serif"
 SHADES = {"better": LIGHT["better"], "worse": LIGHT["worse"], "same": LIGHT["accent"], "all": LIGHT["ink"]}
+SHAPES = {"better": "triangle-up", "worse": "triangle-down", "same": "circle", "all": "diamond"}
+WASHES = {"kept": LIGHT["panel"], "lost": LIGHT["worse-wash"], "won": LIGHT["better-wash"]}
 
 
 def forest(
-    report: Report,
-    relation: str | None = None,
-    measure: str | None = None,
-    *,
-    k: int = FOREST_ROWS,
-    compact: bool = False,
+    report: Report, relation: str | None = None, measure: str | None = None, *, k: int = FOREST_ROWS
 ) -> alt.LayerChart:
     """Draw the worst slices of a measure, each with its interval, beside the figure over all items.
 
@@ -58,8 +57,6 @@ def forest(
         Name of the measure; by default the one that is tested, or gated, or comes first.
     k
         How many slices at most: the worst ones.
-    compact
-        Put the words above each line instead of beside it, for narrow pages.
 
     Raises
     ------
@@ -67,16 +64,7 @@ def forest(
         If there are no slices of that measure.
     """
     result = _with_slices(report) if relation is None else report[relation]
-    measure = focus(report, result)[0] if measure is None else measure
-    chosen = worst_slices(result, measure, k)
-    if not chosen:
-        known = {f.measure for f in result.slices}
-        message = f"relation {result.name} has no slices of {measure!r}; {nearest(measure, known)}"
-        raise ConfigError(message)
-    whole = result.findings.get(measure)
-    rows = [] if whole is None else [_row(whole, "all items", "all")]
-    rows += [_row(f, " = ".join(f.slice or ()), slice_direction(f, whole)) for f in by_name(chosen)]
-    return _forest(rows, measure, compact=compact)
+    return _chart(forest_spec(result, focus(report, result)[0] if measure is None else measure, k=k))
 
 
 def flip_matrix(report: Report, relation: str = "versions.flips") -> alt.LayerChart:
@@ -94,8 +82,6 @@ def flip_matrix(report: Report, relation: str = "versions.flips") -> alt.LayerCh
     ConfigError
         If the relation does not compare two versions.
     """
-    import altair as alt
-
     result = report[relation]
     matrix = flip_counts(result)
     if matrix is None or all(result is not other for other in flips(report)):
@@ -106,21 +92,23 @@ def flip_matrix(report: Report, relation: str = "versions.flips") -> alt.LayerCh
         for old in matrix.outcomes
         for new in matrix.outcomes
     ]
-    washes = {"kept": LIGHT["panel"], "lost": LIGHT["worse-wash"], "won": LIGHT["better-wash"]}
-    base = alt.Chart(alt.Data(values=rows)).encode(
-        x=alt.X(
-            "new:N", sort=matrix.outcomes, title="new version", axis=alt.Axis(orient="top", labelAngle=0)
-        ),
-        y=alt.Y("old:N", sort=matrix.outcomes, title="old version"),
-    )
-    scale = alt.Scale(domain=list(washes), range=list(washes.values()))
-    cells = base.mark_rect(stroke=LIGHT["paper"], strokeWidth=3).encode(
-        color=alt.Color("kind:N", scale=scale, legend=None), tooltip=["old:N", "new:N", "count:Q"]
-    )
-    counts = base.mark_text(fontSize=18).encode(text=alt.Text("count:Q", format=","))
+    place = {
+        "x": {
+            "field": "new",
+            "sort": matrix.outcomes,
+            "title": "new version",
+            "axis": {"orient": "top", "labelAngle": 0},
+        },
+        "y": {"field": "old", "sort": matrix.outcomes, "title": "old version"},
+    }
+    cells = {
+        "mark": {"type": "rect", "stroke": LIGHT["paper"], "strokeWidth": 3, "tooltip": True},
+        "encoding": {**place, "color": _scale("kind", WASHES)},
+    }
+    text = {"field": "count", "type": "quantitative", "format": ","}
+    counts = {"mark": {"type": "text", "fontSize": 18}, "encoding": {**place, "text": text}}
     size = 84 * len(matrix.outcomes)
-    chart = alt.layer(cells, counts).properties(width=size, height=size * 2 // 3)
-    return _dressed(chart)
+    return _chart(_dressed([cells, counts], rows, width=size, height=size * 2 // 3))
 
 
 def intervals(report: Report, relation: str | None = None) -> alt.LayerChart:
@@ -134,19 +122,38 @@ def intervals(report: Report, relation: str | None = None) -> alt.LayerChart:
         Name of a relation; by default all of them.
     """
     results = list(report.results.values()) if relation is None else [report[relation]]
-    findings = [f for r in results for f in r.findings.values()]
     rows = [
         _row(f, f.name if relation is None else f.measure, direction(f) if is_signed(f) else "same")
-        for f in findings
+        for result in results
+        for f in result.findings.values()
     ]
-    return _forest(rows, "value", compact=False)
+    return _chart(_forest(rows, "value", compact=False))
 
 
-def to_svg(charts: Sequence[Any]) -> list[str]:
-    """Render charts to SVG texts, in one process and without a browser."""
+def forest_spec(result: Result, measure: str, *, k: int = FOREST_ROWS, compact: bool = False) -> Spec:
+    """Return the specification of a forest plot; `compact` puts the words above each line, for narrow pages."""
+    chosen = worst_slices(result, measure, k)
+    if not chosen:
+        known = {f.measure for f in result.slices}
+        message = f"relation {result.name} has no slices of {measure!r}; {nearest(measure, known)}"
+        raise ConfigError(message)
+    whole = result.findings.get(measure)
+    rows = [] if whole is None else [_row(whole, "all items", "all")]
+    rows += [_row(f, " = ".join(f.slice or ()), slice_direction(f, whole)) for f in by_name(chosen)]
+    return _forest(rows, measure, compact=compact)
+
+
+def to_svg(specs: Iterable[Spec]) -> list[str]:
+    """Render specifications to SVG texts, in this process and without a browser."""
     import vl_convert
 
-    return [vl_convert.vegalite_to_svg(chart.to_dict()) for chart in charts]
+    return [vl_convert.vegalite_to_svg(spec) for spec in specs]
+
+
+def _chart(spec: Spec) -> alt.LayerChart:
+    import altair as alt
+
+    return alt.LayerChart.from_dict(spec)
 
 
 def _with_slices(report: Report) -> Result:
@@ -164,94 +171,105 @@ def _flip_kind(old: str, new: str) -> str:
 
 
 def _row(finding: Finding, label: str, kind: str) -> dict[str, Any]:
-    ends = [end if math.isfinite(end) else finding.value for end in (finding.low, finding.high)]
-    figure = f"{value_text(finding)} ({interval_text(finding)})"
-    p = "" if finding.p_value is None else f"p {p_text(finding.p_value)}"
+    figure, label = f"{value_text(finding)} ({interval_text(finding)})", one_line(label)
     return {
-        "label": cut(one_line(label), 36)[0],
+        "label": clipped(label, 36),
         "value": finding.value,
-        "low": ends[0],
-        "high": ends[1],
+        "low": finding.low if math.isfinite(finding.low) else finding.value,
+        "high": finding.high if math.isfinite(finding.high) else finding.value,
         "kind": kind,
         "figure": figure,
         "n": f"n = {finding.n:,}",
-        "p": p,
-        "words": " · ".join(
-            part for part in (cut(one_line(label), 28)[0], figure, f"n = {finding.n:,}") if part
-        ),
+        "p": "" if finding.p_value is None else f"p {p_text(finding.p_value)}",
+        "words": f"{clipped(label, 28)} · {figure} · n = {finding.n:,}",
     }
 
 
-def _forest(rows: list[dict[str, Any]], title: str, *, compact: bool) -> alt.LayerChart:
-    import altair as alt
-
-    rows = [row for row in rows if math.isfinite(row["value"])]
-    for number, row in enumerate(rows):
-        row["row"] = number
-    columns = {
-        name: GAP + LETTER * max((len(row[name]) for row in rows), default=0)
-        for name in ("label", "figure", "n", "p")
+def _forest(rows: list[dict[str, Any]], title: str, *, compact: bool) -> Spec:
+    rows = [{**row, "row": i} for i, row in enumerate(row for row in rows if math.isfinite(row["value"]))]
+    longest = {
+        name: max((len(row[name]) for row in rows), default=0) for name in ("label", "figure", "n", "p")
     }
+    columns = {name: GAP + LETTER * length for name, length in longest.items()}
     width = COMPACT_WIDTH if compact else max(LEAST_PLOT, WIDTH - round(sum(columns.values())))
+    below = 9 if compact else 0
+    axis = {"grid": False, "tickCount": 5, "format": "~g"}
+    x = {
+        "type": "quantitative",
+        "scale": {"zero": False, "nice": True},
+        "title": one_line(title),
+        "axis": axis,
+    }
+    colour = _scale("kind", SHADES)
+    shape = _scale("kind", SHAPES)
     edges = [row[key] for row in rows for key in ("low", "high")]
-    base = alt.Chart(alt.Data(values=rows)).encode(y=alt.Y("row:O", title=None, axis=None))
-    colour = alt.Color(
-        "kind:N", scale=alt.Scale(domain=list(SHADES), range=list(SHADES.values())), legend=None
-    )
-    shape = alt.Shape(
-        "kind:N", scale=alt.Scale(domain=list(SHAPES), range=list(SHAPES.values())), legend=None
-    )
-    axis = alt.Axis(grid=False, tickCount=5, format="~g")
-    x = alt.X("low:Q", title=one_line(title), scale=alt.Scale(zero=False, nice=True), axis=axis)
     layers = []
     if min(edges, default=0.0) <= 0 <= max(edges, default=0.0):
         layers.append(_upright(0.0, LIGHT["line"]))
     if rows and rows[0]["kind"] == "all":
         layers.append(_upright(rows[0]["value"], LIGHT["soft"], strokeDash=[2, 3]))
-    below = 9 if compact else 0
-    layers += [
-        base.mark_rule(strokeWidth=1.6, yOffset=below).encode(x=x, x2="high:Q", color=colour),
-        base.mark_point(filled=True, size=52, opacity=1, yOffset=below).encode(
-            x="value:Q", color=colour, shape=shape, tooltip=["label:N", "figure:N", "n:N", "p:N"]
-        ),
-    ]
-    padding = {"left": 2, "right": 2, "top": 2, "bottom": 2}
+    layers.append(
+        {
+            "mark": {"type": "rule", "strokeWidth": 1.6, "yOffset": below},
+            "encoding": {"x": {"field": "low", **x}, "x2": {"field": "high"}, "color": colour},
+        }
+    )
+    layers.append(
+        {
+            "mark": {"type": "point", "filled": True, "size": 52, "opacity": 1, "yOffset": below},
+            "encoding": {
+                "x": {"field": "value", **x},
+                "color": colour,
+                "shape": shape,
+                "tooltip": [{"field": name} for name in ("label", "figure", "n", "p")],
+            },
+        }
+    )
+    padding = {"left": 2, "right": 2, "top": 2, "bottom": 40}
     if compact:
-        layers.append(_words(base, "words", 0, LIGHT["ink"], dy=-9))
+        layers.append(_words("words", 0, LIGHT["ink"], dy=-9))
     else:
-        layers.append(_words(base, "label", -GAP, LIGHT["ink"], align="right"))
+        layers.append(_words("label", -GAP, LIGHT["ink"], align="right"))
         at = float(width + GAP)
         for name in ("figure", "n", "p"):
-            layers.append(_words(base, name, at, LIGHT["ink"] if name == "figure" else LIGHT["soft"]))
+            layers.append(_words(name, at, LIGHT["ink"] if name == "figure" else LIGHT["soft"]))
             at += columns[name]
-        # Room for the words is kept by their number of letters: the page may set them in a wider font than was measured.
+        # Room for the words is kept by their number of letters: the page may set them in a wider font.
         padding |= {"left": round(columns["label"]), "right": max(0, round(at) - width)}
+    for layer in layers:
+        if "data" not in layer:
+            layer["encoding"]["y"] = {"field": "row", "type": "ordinal", "axis": None}
     height = max(1, len(rows)) * (44 if compact else 26)
-    chart = alt.layer(*layers).properties(width=width, height=height, padding={**padding, "bottom": 40})
-    return _dressed(chart.properties(autosize=alt.AutoSizeParams(type="none")))
+    spec = _dressed(layers, rows, width=width, height=height)
+    return {**spec, "padding": padding, "autosize": {"type": "none"}}
 
 
-def _upright(at: float, colour: str, **more: Any) -> Any:
-    import altair as alt
-
-    return (
-        alt.Chart(alt.Data(values=[{}]))
-        .mark_rule(color=colour, strokeWidth=1, **more)
-        .encode(x=alt.datum(at))
-    )
+def _scale(field: str, values: dict[str, str]) -> Spec:
+    return {"field": field, "scale": {"domain": list(values), "range": list(values.values())}, "legend": None}
 
 
-def _words(base: Any, field: str, at: float, colour: str, *, align: str = "left", dy: int = 0) -> Any:
-    import altair as alt
-
-    mark = base.mark_text(align=align, baseline="middle", fontSize=12, color=colour, dy=dy)
-    return mark.encode(x=alt.value(at), text=f"{field}:N")
+def _upright(at: float, colour: str, **more: Any) -> Spec:
+    mark = {"type": "rule", "color": colour, "strokeWidth": 1, **more}
+    return {"data": {"values": [{}]}, "mark": mark, "encoding": {"x": {"datum": at, "type": "quantitative"}}}
 
 
-def _dressed(chart: Any) -> Any:
+def _words(field: str, at: float, colour: str, *, align: str = "left", dy: int = 0) -> Spec:
+    mark = {"type": "text", "align": align, "baseline": "middle", "fontSize": 12, "color": colour, "dy": dy}
+    return {"mark": mark, "encoding": {"x": {"value": at}, "text": {"field": field}}}
+
+
+def _dressed(layers: list[Spec], rows: list[dict[str, Any]], *, width: int, height: int) -> Spec:
     axis = {"labelColor": LIGHT["soft"], "titleColor": LIGHT["soft"], "titleFontWeight": "normal"}
-    return (
-        chart.configure(font=FONT, background="transparent")
-        .configure_view(stroke=None)
-        .configure_axis(labelFontSize=12, titleFontSize=12, domain=False, ticks=False, **axis)
-    )
+    return {
+        "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
+        "data": {"values": rows},
+        "layer": layers,
+        "width": width,
+        "height": height,
+        "background": "transparent",
+        "config": {
+            "font": FONT,
+            "view": {"stroke": None},
+            "axis": {"labelFontSize": 12, "titleFontSize": 12, "domain": False, "ticks": False, **axis},
+        },
+    }

@@ -13,7 +13,7 @@ import numpy as np
 
 from concordant.core.errors import StoreError
 from concordant.report.figures import bound_text, interval_text, n_text, p_text, reason, value_text
-from concordant.report.sanitize import cut, one_line
+from concordant.report.sanitize import clipped, one_line
 from concordant.report.telling import change_sentence, flips, focus, state, verdict, worst_slices
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def _p(p: float | None) -> str:
 def _plain(text: str, limit: int = MAX_CELL) -> str:
     """Return text that Markdown shows as it is, on one line."""
     text = (
-        cut(one_line(text), limit)[0]
+        clipped(one_line(text), limit)
         .replace("&", "&amp;")
         .replace("://", ":\u200b//")
         .replace("www.", "www\u200b.")

@@ -17,18 +17,19 @@ MINUS = "\N{MINUS SIGN}"
 
 
 def decimals(low: float, high: float) -> int:
-    """Return how many decimals show two digits of the width of an interval: at least 0, usually 3, at most 6.
+    """Return how many decimals show a digit of the width of an interval: 3 for most, at most 6, fewer where it is wide.
 
     Examples
     --------
-    >>> decimals(0.03, 0.05), decimals(0.03040, 0.03042), decimals(100, 900)
-    (3, 6, 0)
+    >>> decimals(0.03, 0.05), decimals(0.03040, 0.03042), decimals(1.5, 3.0), decimals(100, 900)
+    (3, 5, 2, 0)
     """
     width = high - low
     if not math.isfinite(width) or width <= 0:
         return 3
-    digits = 1 - math.floor(math.log10(width))
-    return max(0, min(6, digits if width > 10 else max(digits, 3)))
+    if width > 0.5:
+        return 2 if width <= 5 else 1 if width <= 50 else 0
+    return min(6, max(3, -math.floor(math.log10(width))))
 
 
 def number(value: float | None, places: int = 3, *, signed: bool = False) -> str:
@@ -142,13 +143,13 @@ def about_n(n: int) -> str:
 def reason(result: GateResult) -> str:
     """Say in a clause why a gate holds, fails or is undecided, and how many units would decide it.
 
-    The clause stands beside the figure, and repeats neither its value nor its interval.
+    The clause stands beside the state and the figure, and repeats neither.
     """
     unit = one_line(result.finding.unit)
     if result.state == "holds":
-        return f"shown to lie within the bound, {with_p(result.p_holds)}"
+        return f"within the bound, {with_p(result.p_holds)}"
     if result.state == "fails":
-        return f"shown to lie beyond the bound, {with_p(result.p_fails)}"
+        return f"beyond the bound, {with_p(result.p_fails)}"
     if result.needed_n is None:
         return f"the estimate lies on the bound; more {unit} would hardly decide it"
-    return f"too few data: about {about_n(result.needed_n)} {unit} would decide it"
+    return f"about {about_n(result.needed_n)} {unit} would decide it"

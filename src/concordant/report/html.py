@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from concordant.core.errors import StoreError
-from concordant.report.charts import forest, to_svg
+from concordant.report.charts import forest_spec, to_svg
 from concordant.report.page import page, summary
 from concordant.report.palette import DARK, LIGHT
 from concordant.report.telling import focus, worst_slices
@@ -96,15 +96,9 @@ def _charts(report: Report) -> dict[str, list[str]]:
     for result in report.results.values():
         measure = next(iter(focus(report, result)), None)
         if measure is not None and worst_slices(result, measure, 1):
-            wanted.append((result.name, measure))
-    svgs = to_svg(
-        [
-            forest(report, name, measure, compact=narrow)
-            for name, measure in wanted
-            for narrow in (False, True)
-        ]
-    )
-    return {name: svgs[2 * i : 2 * i + 2] for i, (name, _) in enumerate(wanted)}
+            wanted.append((result, measure))
+    svgs = to_svg(forest_spec(*which, compact=narrow) for which in wanted for narrow in (False, True))
+    return {result.name: svgs[2 * i : 2 * i + 2] for i, (result, _) in enumerate(wanted)}
 
 
 @cache

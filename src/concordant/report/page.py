@@ -11,7 +11,7 @@ from concordant.report.bars import bars, gate_bar
 from concordant.report.cards import cards, n_disagreeing
 from concordant.report.charts import FOREST_ROWS
 from concordant.report.figures import bound_text, interval_text, n_text, number, reason, value_text, with_p
-from concordant.report.sanitize import cut, one_line, visible
+from concordant.report.sanitize import clipped, one_line, visible
 from concordant.report.telling import (
     FlipMatrix,
     change_sentence,
@@ -100,7 +100,7 @@ def figure(finding: Finding) -> dict[str, Any]:
         "n": n_text(finding),
         "p": "" if finding.p_value is None else with_p(finding.p_value),
         "test": _line(", ".join(t for t in (finding.test, finding.correction) if t)),
-        "slice": None if finding.slice is None else [cut(one_line(part), 80)[0] for part in finding.slice],
+        "slice": None if finding.slice is None else [clipped(one_line(part), 80) for part in finding.slice],
         "kind": direction(finding),
     }
 
@@ -115,7 +115,7 @@ def table(result: Result) -> dict[str, Any]:
         "ends": axis.ends if axis else None,
         "rows": [{**figure(f), "bar": bar} for f, bar in zip(findings, laid, strict=True)],
         "left_out": left_out(findings),
-        "errors": [(cut(one_line(text), MAX_LINE)[0], f"{n:,}") for text, n in errors(result)],
+        "errors": [(clipped(one_line(text), MAX_LINE), f"{n:,}") for text, n in errors(result)],
     }
 
 
@@ -138,7 +138,7 @@ def change(report: Report, result: Result) -> dict[str, Any]:
     models = {name: result.answers[name].model if name in result.answers else "" for name in ("old", "new")}
     return {
         "name": _line(result.name),
-        **{name: cut(one_line(model), MAX_HEAD)[0] for name, model in models.items()},
+        **{name: clipped(one_line(model), MAX_HEAD) for name, model in models.items()},
         "sentence": change_sentence(result),
         "tiles": [
             {**figure(result.findings[m]), "title": title, "count": counts.get(m, "")}
@@ -209,12 +209,12 @@ def asked(about: Mapping[str, Any], limit: int) -> list[tuple[str, list[tuple[st
             groups.append(
                 (
                     _line(name),
-                    [(_line(k), cut(visible(_settings(v)), limit)[0]) for k, v in named[:MAX_ENTRIES]],
+                    [(_line(k), clipped(visible(_settings(v)), limit)) for k, v in named[:MAX_ENTRIES]],
                 )
             )
         elif not _unset(value):
             plain[name] = value
-    run = [(_line(name), cut(visible(_settings(value)), limit)[0]) for name, value in plain.items()]
+    run = [(_line(name), clipped(visible(_settings(value)), limit)) for name, value in plain.items()]
     return [("run", run), *groups] if run else groups
 
 
@@ -246,4 +246,4 @@ def _about(result: Result) -> str:
 
 
 def _line(text: str) -> str:
-    return cut(one_line(text), MAX_LINE)[0]
+    return clipped(one_line(text), MAX_LINE)

@@ -48,6 +48,17 @@ def one_line(text: str) -> str:
     return re.sub(r"\s*\n\s*", " ⏎ ", visible(text).strip()).replace("\t", " ")
 
 
+def clipped(text: str, limit: int) -> str:
+    """Return at most `limit` characters of `text`, the last of them an ellipsis where something was left out.
+
+    Examples
+    --------
+    >>> clipped("abcdef", 4), clipped("abc", 4)
+    ('abc…', 'abc')
+    """
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
 def cut(text: str, limit: int) -> tuple[str, int]:
     """Return the first `limit` characters of `text`, and how many more there are.
 

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from concordant.report.cards import Card, Side, cards, n_disagreeing
 from concordant.report.figures import bound_text, interval_text, n_text, p_text, reason, value_text
-from concordant.report.sanitize import cut, one_line
+from concordant.report.sanitize import clipped, one_line
 from concordant.report.telling import (
     change_sentence,
     direction,
@@ -44,6 +44,8 @@ OUTCOME_MARKS = {"right": "✓", "wrong": "✗", "error": "!", "ungraded": "–"
 KINDS = {"better": "green", "worse": "red", "same": ""}
 SIDE_WIDTH = 26
 TEXT_LINES = 3
+SHORT = 12
+NO_SLICE = "No slice is worse beyond chance, all slices considered."
 
 
 def print_report(
@@ -67,7 +69,7 @@ def print_report(
         _heading(console, result.name)
         console.print(_findings(result.findings.values(), report))
         _remarks(result, console)
-        _slices(report, result, console, n_slices)
+        _slices(report, result, console, n_slices, only_worse=True)
         _items(result, console, n_items)
 
 
@@ -107,11 +109,11 @@ def print_comparison(
 
 
 def _head(report: Report, console: Console) -> None:
-    console.print(_text(cut(one_line(report.title), 300)[0], "bold"))
+    console.print(_text(clipped(one_line(report.title), 300), "bold"))
     models = " and ".join(one_line(str(name)) for name in list(report.about.get("models", {}))[:4])
     console.print(
         _text(
-            " · ".join(part for part in (f"{len(report.items):,} items", cut(models, 200)[0]) if part), "dim"
+            " · ".join(part for part in (f"{len(report.items):,} items", clipped(models, 200)) if part), "dim"
         )
     )
     console.print()
@@ -129,7 +131,7 @@ def _gates(report: Report, console: Console) -> None:
     table = _table("", "gate", "value", _interval_head(report), "n")
     for gate in report.gates:
         finding = gate.finding
-        why = f"\n{one_line(finding.relation)}: {reason(gate)}"
+        why = f"\n{one_line(finding.relation)}\n{reason(gate)}"
         name = Text.assemble(_text(one_line(bound_text(gate))), (why, "dim"))
         mark = _text(f"{MARKS[gate.state]} {gate.state}", STYLES[gate.state])
         _add(table, mark, name, value_text(finding), interval_text(finding), n_text(finding))
@@ -142,7 +144,12 @@ def _findings(findings: Iterable[Finding], report: Report) -> Table:
     tested = any(f.p_value is not None for f in findings)
     table = _table("measure", "value", _interval_head(report), "n", *(["p"] if tested else []))
     for finding in findings:
-        cells = [_text(one_line(finding.measure)), _value(finding), interval_text(finding), n_text(finding)]
+        cells: list[str | Text] = [
+            one_line(finding.measure),
+            _value(finding),
+            interval_text(finding),
+            n_text(finding),
+        ]
         _add(table, *cells, *([_p(finding)] if tested else []))
     return table
 
@@ -178,26 +185,32 @@ def _remarks(result: Result, console: Console) -> None:
     if said := left_out(result.findings.values()):
         console.print(_text(said, "dim"))
     for message, n in errors(result):
-        console.print(_text(f"  {n:,} × {cut(one_line(message), 200)[0]}", "dim"))
+        console.print(_text(f"  {n:,} × {clipped(one_line(message), 200)}", "dim"))
     console.print()
 
 
-def _slices(report: Report, result: Result, console: Console, k: int) -> None:
+def _slices(report: Report, result: Result, console: Console, k: int, *, only_worse: bool = False) -> None:
     measure = next(iter(focus(report, result)), None)
     chosen = [] if measure is None else worst_slices(result, measure, k)
     if not chosen:
         return
+    whole = result.findings.get(chosen[0].measure)
+    worse = [f for f in chosen if slice_direction(f, whole) == "worse"]
+    if only_worse and chosen[0].p_value is not None and not worse:
+        console.print(_text(NO_SLICE, "dim"))
+        console.print()
+        return
+    chosen = worse if only_worse and worse else chosen
     tested = chosen[0].p_value is not None
     head = f"worst slices by {one_line(chosen[0].measure)}"
     table = _table(head, "value", _interval_head(report), "n", *(["p, adjusted"] if tested else []))
     for finding in chosen:
-        name = cut(one_line(" = ".join(finding.slice or ())), 60)[0]
+        name = clipped(one_line(" = ".join(finding.slice or ())), 60)
         cells: list[str | Text] = [name, _value(finding), interval_text(finding), n_text(finding)]
         _add(table, *cells, *([_p(finding)] if tested else []))
     console.print(table)
-    whole = result.findings.get(chosen[0].measure)
-    if tested and not any(slice_direction(f, whole) == "worse" for f in chosen):
-        console.print(_text("No slice is worse beyond chance, all slices considered.", "dim"))
+    if tested and not worse:
+        console.print(_text(NO_SLICE, "dim"))
     console.print()
 
 
@@ -208,7 +221,7 @@ def _items(result: Result, console: Console, k: int) -> None:
     n_sides = max(2, min(max(len(card.sides) for card in chosen), console.width // SIDE_WIDTH - 1))
     width = max(8, (console.width - 2 * n_sides) // (n_sides + 1))
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    head = f"the {len(chosen)} that agree least of {n_disagreeing(result):,} that differ"
+    head = f"{len(chosen)} of {n_disagreeing(result):,} that differ"
     table.add_column(_text(head), width=width)
     named = []  # columns that hold one and the same variant for all items
     for i in range(n_sides):
@@ -239,13 +252,13 @@ def _item(card: Card, width: int, console: Console) -> Text:
 
 def _side(side: Side, width: int, console: Console, *, named: bool) -> Text:
     mark = OUTCOME_MARKS.get(side.outcome, "·")
-    head = f"{mark} {side.outcome}" + (f": {side.answer}" if side.answer else "")
     said = side.error or " / ".join(one_line(p.text) for p in side.passages) or "no output"
+    answer = side.answer or (said if len(said) <= SHORT else "")
+    head = f"{mark} {side.outcome}" + (f": {answer}" if answer else "")
     style = OUTCOME_STYLES.get(side.outcome, "")
+    rest = [] if said == answer else [_fit(said, width, TEXT_LINES, console)]
     name = [] if named else [_fit(side.variant, width, 1, console, "dim")]
-    return Text("\n").join(
-        [*name, _fit(head, width, 1, console, style), _fit(said, width, TEXT_LINES, console)]
-    )
+    return Text("\n").join([*name, _fit(head, width, 1, console, style), *rest])
 
 
 def _fit(text: str, width: int, lines: int, console: Console, style: str = "") -> Text:
@@ -260,7 +273,7 @@ def _fit(text: str, width: int, lines: int, console: Console, style: str = "") -
 
 
 def _heading(console: Console, name: str) -> None:
-    console.print(_text(cut(one_line(name), 200)[0], "bold"))
+    console.print(_text(clipped(one_line(name), 200), "bold"))
 
 
 def _table(*columns: str) -> Table:
