@@ -261,6 +261,18 @@ def test_all_attempts_together_keep_the_deadline():
     assert completion.error.endswith("(asked 2 times)")
 
 
+def test_proxies_of_the_environment_only_where_it_is_trusted(monkeypatch):
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    with serve() as proxy, serve() as server:
+        monkeypatch.setenv("http_proxy", proxy.url.removesuffix("/v1"))
+        assert ask_one(server).text == "HELLO"
+        assert proxy.paths == []
+        assert ask_one(server, trust_env=True).text == "HELLO"
+        assert proxy.paths == [f"{server.url}/chat/completions"]
+    assert len(server.requests) == 1
+
+
 def test_nobody_there():
     with serve() as server:
         pass

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from concordant.core.model import Completion
@@ -66,9 +66,9 @@ def read_answer(content: bytes, *, logprobs: bool) -> list[Completion] | Failure
         if len(choices) > 1:
             choices.sort(key=lambda choice: choice.get("index", 0))
         completions = [_completion(choice, logprobs=logprobs) for choice in choices]
-        if len(choices) == 1 and completions[0].tokens is None and answer.get("usage"):
-            tokens = answer["usage"].get("completion_tokens")  # of all choices together: known for one only
-            completions[0] = _completion(choices[0], logprobs=logprobs, tokens=tokens)
+        if len(choices) == 1 and completions[0].tokens is None:
+            tokens = (answer.get("usage") or {}).get("completion_tokens")  # of all choices together
+            completions[0] = replace(completions[0], tokens=tokens if isinstance(tokens, int) else None)
     except (AttributeError, KeyError, TypeError, ValueError):
         return Failure(f"the answer has choices of another form: {shown(content)}", is_transient=False)
     return completions
@@ -81,7 +81,7 @@ def shown(content: bytes | str) -> str:
     return line if len(line) <= SHOWN_CHARACTERS else line[: SHOWN_CHARACTERS - 1] + "…"
 
 
-def _completion(choice: dict[str, Any], *, logprobs: bool, tokens: int | None = None) -> Completion:
+def _completion(choice: dict[str, Any], *, logprobs: bool) -> Completion:
     message = choice.get("message")
     text: Any = choice["text"] if message is None else message.get("content")
     if isinstance(text, list):  # parts, as some servers give them
@@ -90,7 +90,7 @@ def _completion(choice: dict[str, Any], *, logprobs: bool, tokens: int | None = 
         text is None and message is not None
     ):  # nothing was said: a refusal, a tool call, or all spent on thinking
         text = message.get("refusal") or ""
-    logprob = None
+    logprob = tokens = None
     if logprobs and (found := choice.get("logprobs")):
         if found.get("content") is not None:
             values = [token["logprob"] for token in found["content"]]

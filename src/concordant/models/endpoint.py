@@ -159,8 +159,9 @@ class Endpoint:
 
     def _body(self, prompt: Prompt, request: Request, n: int, seed: int | None) -> bytes:
         """Write a request; all but the prompt is the same for most of them, and written once."""
-        if self._head[0] != (request, n, seed):
-            self._head = ((request, n, seed), self._fixed(request, n, seed))
+        head = self._head
+        if head[0] != (request, n, seed):
+            head = self._head = ((request, n, seed), self._fixed(request, n, seed))
         if self._api == "chat":
             asked: Any = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
         elif isinstance(prompt, str):
@@ -170,7 +171,7 @@ class Endpoint:
                 f"model {self.name!r} with api=completions takes texts, got a conversation; use api=chat"
             )
             raise ModelError(message)
-        return self._head[1] + json.dumps(asked).encode() + b"}"
+        return head[1] + json.dumps(asked).encode() + b"}"
 
     def _fixed(self, request: Request, n: int, seed: int | None) -> bytes:
         fields = {
