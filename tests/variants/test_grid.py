@@ -14,6 +14,7 @@ import concordant as cc
 from concordant.core.errors import ConfigError, DataError
 from concordant.core.items import Items
 from concordant.core.model import Request
+from concordant.core.relation import Verdicts
 from concordant.core.statistics import wilson
 from concordant.models.recorded import Recorded
 from concordant.variants import Grid, grid_items
@@ -296,11 +297,13 @@ def test_what_is_asked() -> None:
 
 
 def test_the_test_of_over_dispersion_keeps_its_level() -> None:
-    generator = np.random.default_rng(5)
+    generator, grid, items = np.random.default_rng(5), Grid(k=60), of_one_problem(6)
     p_values = []
     for _ in range(300):
-        result = result_of(generator.binomial(60, 0.6, size=6).tolist(), of_one_problem(6), k=60)
-        p_values.append(result.over_dispersion_ratio.p_value)
+        counts = pl.DataFrame({"n_right": generator.binomial(60, 0.6, size=6), "n_graded": [60] * 6})
+        verdicts = Verdicts("variants.grid", items, counts.with_columns(agreement=1.0), np.zeros(6, bool))
+        found = {finding.measure: finding for finding in grid.summarize(verdicts)}
+        p_values.append(found["over_dispersion_ratio"].p_value)
     assert 0.02 < np.mean(np.array(p_values) < 0.05) < 0.09  # 0.05, standard error 0.013
 
 

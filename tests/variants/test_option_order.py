@@ -160,6 +160,10 @@ def test_all_orders_and_drawn_orders() -> None:
     assert all(orders[0] == tuple(FRUIT) for orders in listed)
     assert len({tuple(orders) for orders in listed}) > 30  # each item has orders of its own
     assert len(OptionOrder(100).expand(items)) == 6  # there are no more
+    assert (
+        "position_bias" not in result_of(lambda prompt: "A", items, OptionOrder(5)).findings
+    )  # not balanced
+    assert result_of(lambda prompt: "A", items, OptionOrder(6)).position_bias.value == pytest.approx(2 / 3)
     many = questions(2, sizes=(4,))
     long = many.replace(choices=pl.Series([[str(i) for i in range(12)]] * 2))
     assert len({tuple(v.items.choices[0]) for v in OptionOrder(8).expand(long)}) == 8

@@ -48,9 +48,9 @@ class OptionOrder(Relation):
     - ``order_changed_rate``: items for which some order changes the option that is chosen;
     - ``accuracy`` as given, ``mean_order_accuracy`` over the orders, ``robust_accuracy``: right in every
       order;
-    - ``position_bias``: the total variation between the positions that are chosen and even ones, over items
-      for which an option was found in all their orders, with a bootstrap interval clustered by item and a
-      test (`concordant.variants.position_bias`).
+    - ``position_bias``: the total variation between the positions that are chosen and even ones, over balanced
+      orders (cyclic or all) in each of which an option was found, with a bootstrap interval clustered by item
+      and a test (`concordant.variants.position_bias`).
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ class OptionOrder(Relation):
         n_options = _sizes(items)
         codes = np.full((len(items), len(orders)), MISSING)
         counts = np.zeros((len(items), n_options.max()))
-        complete = n_options > 1
+        complete, n_orders = n_options > 1, np.zeros(len(items), np.int64)
         for column, behaviours in enumerate(orders):
             choices = _asked_choices(items, behaviours)
             output = first(behaviours, "output")
@@ -141,7 +141,13 @@ class OptionOrder(Relation):
             unparsed = ~found & output.is_not_null().to_numpy()
             codes[:, column] = coded(choices.list.get(place, null_on_oob=True), 1, unparsed[:, None])[:, 0]
             counts[np.flatnonzero(found), place.drop_nulls().to_numpy()] += 1
-            complete &= found | choices.is_null().to_numpy()
+            asked = choices.is_not_null().to_numpy()
+            complete &= found | ~asked
+            n_orders += asked
+        if isinstance(
+            self.permutations, int
+        ):  # orders that are drawn are balanced where they are all there are
+            complete &= n_orders == [math.factorial(m) for m in n_options.tolist()]
         codes[n_options < 2] = MISSING
         known = codes != MISSING
         changed = (known & (codes != codes[:, :1])).any(axis=1)

@@ -116,13 +116,12 @@ def position_bias(
 
 
 def _within(estimate: Estimate) -> Estimate:
-    """Keep the interval of a total variation in [0, 1]."""
+    """Keep the interval of a total variation in [0, 1], and around it where rounding would not."""
+    value = max(0.0, estimate.value)
 
     def interval_at(level: float) -> tuple[float, float]:
         low, high = estimate.interval_at(level)
-        return max(0.0, low), min(1.0, high)
+        return min(max(0.0, low), value), max(min(1.0, high), value)
 
     low, high = interval_at(estimate.level)
-    return replace(
-        estimate, value=max(0.0, estimate.value), low=low, high=high, interval_at=interval_at, p_at=None
-    )
+    return replace(estimate, value=value, low=low, high=high, interval_at=interval_at, p_at=None)
