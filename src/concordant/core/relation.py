@@ -186,6 +186,7 @@ class Relation(ABC):
         return [finding for finding in findings if finding is not None]
 
     def settings(self) -> dict[str, Any]:
-        """Return what the relation was told, for the record of a run: its public attributes that are plain values."""
+        """Return what the relation was told, for the record of a run: its public attributes of plain values."""
         plain = (str, int, float, bool, list, tuple, dict, type(None))
-        return {k: v for k, v in vars(self).items() if not k.startswith("_") and isinstance(v, plain)}
+        told = {k: v for k, v in vars(self).items() if not k.startswith("_") and k not in ("name", "measures")}
+        return {k: v for k, v in told.items() if isinstance(v, plain)}
