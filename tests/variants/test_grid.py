@@ -246,6 +246,12 @@ def test_controls_of_other_variations() -> None:
     assert (lonely.control_gap.value, lonely.control_gap.low, lonely.control_gap.high) == (0.75, -1, 1)
 
 
+@pytest.mark.parametrize("marks", [(None, "sum"), ("", "sum"), (False, True), (0, 1), (None, True)])
+def test_marks_of_controls(marks: tuple[Any, Any]) -> None:
+    result = result_of([0, 30], cells(("p", 1, marks[0]), ("p", 1, marks[1])))
+    assert (result.accuracy.value, result.control_accuracy.value) == (0, 1)
+
+
 def test_only_controls() -> None:
     result = result_of([30, 30], cells(("p", 1, "c"), ("p", 2, "c")))
     assert set(result.findings) == {"control_accuracy", "agreement_score"}

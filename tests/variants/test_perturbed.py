@@ -135,12 +135,12 @@ def test_texts_that_do_not_change_are_left_out() -> None:
 
 
 def test_defaults_suit_the_inputs() -> None:
-    suited = ["typos", "case", "whitespace", "punctuation", "order", "batch_size"]
+    suited = ["typos", "case", "whitespace", "punctuation"]
     assert list(perturbed(texts(5), Perturbed())) == ["as given", *suited]
     no_marks = Items.from_records([{"input": "plain words"}])
     assert "punctuation" not in perturbed(no_marks, Perturbed())  # nothing was asked for that cannot be had
     numbers = Items.from_arrays(np.arange(6.0).reshape(3, 2))
-    assert list(perturbed(numbers, Perturbed())) == ["as given", "noise", "order", "batch_size"]
+    assert list(perturbed(numbers, Perturbed())) == ["as given", "noise"]
 
 
 def test_conversations_are_perturbed_at_the_last_turn_of_the_user() -> None:

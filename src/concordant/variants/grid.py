@@ -189,9 +189,10 @@ class Grid(Relation):
             _column(self.variation, columns, pl.col("id")).cast(pl.String).alias("variation"),
             _column(self.control or "control", columns, pl.lit(value=False)).alias("control"),
         )
-        if frame["control"].dtype != pl.Boolean:
-            frame = frame.with_columns(pl.col("control").is_not_null())
-        return frame.with_columns(pl.col("control").fill_null(value=False))
+        control = pl.col("control")
+        if frame["control"].dtype == pl.String:
+            control = control.is_not_null() & (control != "")
+        return frame.with_columns(control.cast(pl.Boolean).fill_null(value=False))
 
 
 def _column(name: str, columns: list[str], otherwise: pl.Expr) -> pl.Expr:

@@ -58,16 +58,19 @@ def orders_of(items: Items, which: Which, seed: int) -> list[pl.Series]:
     """
     assert items.choices is not None
     sizes = items.choices.list.len().fill_null(0).to_numpy()
-    lists: list[list[list[int] | None]] = []
+    parts: list[list[pl.DataFrame]] = []
     for m in np.unique(sizes[sizes > 1]).tolist():
         rows = np.flatnonzero(sizes == m)
         tables = _permutations(items.ids.gather(rows), m, which, seed)
-        while len(lists) < tables.shape[1] - 1:
-            lists.append([None] * len(items))
-        for column, table in zip(lists, np.moveaxis(tables, 1, 0)[1:], strict=False):
-            for row, order in zip(rows.tolist(), table.tolist(), strict=True):
-                column[row] = order if order[0] >= 0 else None
-    return [pl.Series(column, dtype=pl.List(pl.Int64)) for column in lists]
+        parts += [[] for _ in range(tables.shape[1] - 1 - len(parts))]
+        for part, table in zip(parts, np.moveaxis(tables, 1, 0)[1:], strict=False):
+            made = table[:, 0] >= 0
+            orders = pl.Series("order", np.ascontiguousarray(table[made]), pl.Array(pl.Int64, m))
+            part.append(pl.DataFrame([pl.Series("row", rows[made]), orders.arr.to_list()]))
+    every = pl.DataFrame({"row": np.arange(len(items))})
+    return [
+        every.join(pl.concat(part), on="row", how="left", maintain_order="left")["order"] for part in parts
+    ]
 
 
 def _permutations(ids: pl.Series, m: int, which: Which, seed: int) -> NDArray[np.int64]:

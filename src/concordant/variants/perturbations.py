@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -31,8 +31,6 @@ class Perturbation:
 
     Parameters
     ----------
-    suits
-        The inputs it is for: "text", "numbers", or "any".
     default
         Its strength when nothing is said.
     allowed
@@ -43,7 +41,6 @@ class Perturbation:
         Called with items, strength, seed and features; makes the variant, or None where it changes no item.
     """
 
-    suits: Literal["text", "numbers", "any"]
     default: Any
     allowed: str
     is_allowed: Callable[[Any], bool]
@@ -51,9 +48,8 @@ class Perturbation:
 
 
 def suiting(items: Items) -> list[str]:
-    """Return the perturbations that suit the inputs when nothing is said: all but `missing`."""
-    kind = "text" if is_worded(items) else "numbers"
-    return [name for name, p in PERTURBATIONS.items() if p.suits in (kind, "any") and name != "missing"]
+    """Return the perturbations of the inputs that are made when none are named."""
+    return ["typos", "case", "whitespace", "punctuation"] if is_worded(items) else ["noise"]
 
 
 # -- texts ----------------------------------------------------------------------------------------------
@@ -178,24 +174,22 @@ _SHARE = "a share above 0 and at most 1"
 _HOW = "one of {}".format
 
 PERTURBATIONS = {
-    "typos": Perturbation("text", 0.05, _SHARE, _is_share, _edit("typos", edits.typos)),
+    "typos": Perturbation(0.05, _SHARE, _is_share, _edit("typos", edits.typos)),
     "case": Perturbation(
-        "text",
         "upper",
         _HOW(", ".join(edits.CASES)),
         edits.CASES.__contains__,
         _edit("case", lambda t, _i, how, _s: edits.recased(t, how)),
     ),
-    "whitespace": Perturbation("text", 0.5, _SHARE, _is_share, _edit("whitespace", edits.wider_gaps)),
+    "whitespace": Perturbation(0.5, _SHARE, _is_share, _edit("whitespace", edits.wider_gaps)),
     "punctuation": Perturbation(
-        "text",
         "drop",
         _HOW(", ".join(edits.PUNCTUATION)),
         tuple(edits.PUNCTUATION).__contains__,
         _edit("punctuation", lambda t, _i, how, _s: edits.repunctuated(t, how)),
     ),
-    "noise": Perturbation("numbers", 0.01, "a number above 0", _is_positive, _noise),
-    "missing": Perturbation("numbers", 0.1, _SHARE, _is_share, _missing),
-    "order": Perturbation("any", 1, "a seed, an integer from 0 on", _is_count(0), _order),
-    "batch_size": Perturbation("any", 1, "a number of rows, at least 1", _is_count(1), _batch_size),
+    "noise": Perturbation(0.01, "a number above 0", _is_positive, _noise),
+    "missing": Perturbation(0.1, _SHARE, _is_share, _missing),
+    "order": Perturbation(1, "a seed, an integer from 0 on", _is_count(0), _order),
+    "batch_size": Perturbation(1, "a number of rows, at least 1", _is_count(1), _batch_size),
 }

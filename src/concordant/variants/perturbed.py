@@ -52,7 +52,8 @@ class Perturbed(Relation):
     ----------
     perturbations
         Names, or names with strengths: ``["typos", "case"]``, ``{"typos": 0.1, "batch_size": 1}`` (None:
-        the default strength). By default all that suit the inputs, without ``missing``.
+        the default strength). By default typos, case, whitespace and punctuation of texts, and noise on
+        numbers: what may be missing, and whether order and batches should matter, only the user can say.
     seed
         Seed of typos, spaces, noise and missing values.
     features
