@@ -22,6 +22,7 @@ from concordant.suite import Suite
 COMMAND = str(Path(sys.executable).with_name("concordant"))
 KILLS = 20
 N_ITEMS = 400
+FEW = 60
 
 MODELS = """\
 import asyncio
@@ -197,25 +198,6 @@ def test_stopping_by_ctrl_c_is_quick_and_keeps_what_is_recorded(folder, during):
     assert not set(asked(folder)) & before
 
 
-def test_a_torn_segment_is_set_aside_and_asked_again(folder):
-    assert concordant(folder, "--folder", "run", SLEEP="0").returncode == 0
-    run = folder / "run"
-    before, whole = findings(run), recorded(run)
-    segment = max((run / "behaviours").glob("*.parquet"), key=lambda path: path.stat().st_size)
-    data = segment.read_bytes()
-    segment.write_bytes(data[: len(data) // 2])
-    (run / "behaviours" / ".left.parquet.1.tmp").write_bytes(b"half")
-    asked(folder)
-    assert concordant(folder, "--folder", "run", "--resume", SLEEP="0").returncode == 0
-    assert segment.with_suffix(".torn").read_bytes() == data[: len(data) // 2]
-    assert json.loads((run / "report.json").read_text())["about"]["set_aside"] == [
-        segment.with_suffix(".torn").name
-    ]
-    assert recorded(run) == whole
-    assert findings(run).equals(before)
-    assert 0 < len(asked(folder)) < 4 * N_ITEMS
-
-
 # -- in one process, to be quick ---------------------------------------------------------------------------------
 
 
@@ -227,15 +209,32 @@ def suite(folder, monkeypatch):
     return Suite.read(folder / "check.yaml", trust_code=True)
 
 
+def test_a_torn_segment_is_set_aside_and_asked_again(folder, suite):
+    run = folder / "run"
+    suite.run(folder=run, progress=False, limit=FEW)
+    before, whole = findings(run), recorded(run)
+    segment = max((run / "behaviours").glob("*.parquet"), key=lambda path: path.stat().st_size)
+    data = segment.read_bytes()
+    segment.write_bytes(data[: len(data) // 2])
+    (run / "behaviours" / ".left.parquet.1.tmp").write_bytes(b"half")
+    asked(folder)
+    report = suite.run(folder=run, progress=False, limit=FEW, resume=True)
+    assert segment.with_suffix(".torn").read_bytes() == data[: len(data) // 2]
+    assert report.about["set_aside"] == [segment.with_suffix(".torn").name]
+    assert recorded(run) == whole
+    assert findings(run).equals(before)
+    assert 0 < len(asked(folder)) < 4 * FEW
+
+
 def test_two_runs_cannot_write_one_folder(folder, suite):
     with (
         RunFolder(folder / "run").opened(),
         pytest.raises(StoreError, match="run is being written by another run"),
     ):
-        suite.run(folder=folder / "run", progress=False)
-    suite.run(folder=folder / "run", progress=False)
+        suite.run(folder=folder / "run", progress=False, limit=FEW)
+    suite.run(folder=folder / "run", progress=False, limit=FEW)
     with pytest.raises(StoreError, match="already holds a run; go on with it by --resume"):
-        suite.run(folder=folder / "run", progress=False)
+        suite.run(folder=folder / "run", progress=False, limit=FEW)
     with pytest.raises(StoreError, match="holds a run over other items"):
         suite.run(folder=folder / "run", progress=False, resume=True, limit=5)
 
@@ -254,7 +253,7 @@ def test_a_disk_that_fails_is_named_and_what_was_recorded_is_kept(folder, suite,
 
     monkeypatch.setattr(os, "fsync", fsync)
     with pytest.raises(StoreError, match=said) as caught:
-        suite.run(folder=folder / "run", progress=False)
+        suite.run(folder=folder / "run", progress=False, limit=FEW)
     assert "all that was recorded before is kept" in str(caught.value)
     assert "\n" not in str(caught.value)
     before = recorded(folder / "run")
@@ -263,7 +262,7 @@ def test_a_disk_that_fails_is_named_and_what_was_recorded_is_kept(folder, suite,
 
     monkeypatch.setattr(os, "fsync", real)
     asked(folder)
-    suite.run(folder=folder / "run", progress=False, resume=True)
+    suite.run(folder=folder / "run", progress=False, limit=FEW, resume=True)
     assert not set(asked(folder)) & before
 
 
@@ -280,12 +279,12 @@ def test_a_disk_that_is_really_full(folder, suite):
         pytest.skip("mounting is not allowed here")
     try:
         with pytest.raises(StoreError, match="there is no space left on its disk"):
-            suite.run(folder=disk / "run", progress=False)
+            suite.run(folder=disk / "run", progress=False, limit=FEW)
         before = recorded(disk / "run")
         assert before
         subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
         asked(folder)
-        suite.run(folder=disk / "run", progress=False, resume=True)
+        suite.run(folder=disk / "run", progress=False, limit=FEW, resume=True)
         assert not set(asked(folder)) & before
     finally:
         subprocess.run(["umount", str(disk)], check=True)
@@ -294,21 +293,21 @@ def test_a_disk_that_is_really_full(folder, suite):
 def test_a_folder_that_cannot_be_made_is_named(folder, suite):
     (folder / "file").write_text("")
     with pytest.raises(StoreError, match="a part of the path is a file, not a folder"):
-        suite.run(folder=folder / "file" / "run", progress=False)
+        suite.run(folder=folder / "file" / "run", progress=False, limit=FEW)
     (folder / "run").mkdir()
     (folder / "run" / "run.json").write_text("{")
     with pytest.raises(StoreError, match="run holds no readable run"):
-        suite.run(folder=folder / "run", progress=False, resume=True)
+        suite.run(folder=folder / "run", progress=False, limit=FEW, resume=True)
     (folder / "run" / "run.json").write_text('{"schema": 99}')
     with pytest.raises(StoreError, match="written by a later version of concordant"):
-        suite.run(folder=folder / "run", progress=False, resume=True)
+        suite.run(folder=folder / "run", progress=False, limit=FEW, resume=True)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_that_is_read_only_is_named(folder, suite):
     (folder / "closed").mkdir(mode=0o500)
     with pytest.raises(StoreError, match="it is not allowed to write there"):
-        suite.run(folder=folder / "closed" / "run", progress=False)
+        suite.run(folder=folder / "closed" / "run", progress=False, limit=FEW)
 
 
 @cc.relation(variants=("plain", "again"))

@@ -28,6 +28,10 @@ def check(
     retry_errors: Annotated[
         bool, typer.Option("--retry-errors", help="Go on, and ask again where an error is recorded.")
     ] = False,
+    until_decided: Annotated[
+        int | None,
+        typer.Option(min=2, metavar="N", help="Ask N items, then more, until every gate is decided."),
+    ] = None,
     cache: Cache = True,
     output: Output = None,
     json: Json = False,
@@ -60,6 +64,7 @@ def check(
             limit=limit,
             seed=seed,
             concurrency=jobs,
+            until_decided=until_decided,
             cache=cache,
             trust_pickle=trust_pickle,
         )

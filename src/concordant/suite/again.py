@@ -92,6 +92,7 @@ def _judged(folder: Path, description: dict[str, Any], record: dict[str, Any], *
             models=models,
             items=items,
             seed=record["seed"],
+            until_decided=record["until_decided"],
             folder=view,
             about=about | {"suite": record},
             progress=False,

@@ -157,6 +157,7 @@ class Suite:
         concurrency: int | None = None,
         trust_pickle: bool = False,
         folder: str | Path | None = None,
+        until_decided: int | None = None,
         about: Mapping[str, Any] | None = None,
         **how: Any,
     ) -> Report:
@@ -172,8 +173,8 @@ class Suite:
             Instead of the file's.
         concurrency, trust_pickle
             As for `load_models`.
-        folder
-            Where the run is kept.
+        folder, until_decided
+            As for `concordant.check`: where the run is kept, and whether to ask no more than the gates need.
         about
             Further things to put on record.
         how
@@ -201,7 +202,8 @@ class Suite:
         gates: dict[str, list[Any]] = {}
         for planned, name in zip(self.checks, _names([r.name for r in relations]), strict=True):
             gates[name] = list(planned.gates.values())
-        record = {"seed": seed, "limit": limit, **self._record(models, folder)}
+        asked = {"seed": seed, "limit": limit, "until_decided": until_decided}
+        record = {**asked, **self._record(models, folder)}
         return check(
             subject,
             items,
@@ -213,6 +215,7 @@ class Suite:
             level=float(file.level),
             seed=seed,
             folder=folder,
+            until_decided=until_decided,
             title=file.title,
             about={"suite": record, **(about or {})},
             **how,
