@@ -278,6 +278,9 @@ def test_problems_are_slices() -> None:
     sliced = {(f.slice[1], f.measure): f.value for f in report.slices if f.slice is not None}
     assert sliced["a", "over_dispersion_ratio"] == pytest.approx(30)
     assert sliced["b", "worst_variation_accuracy"] == 0.8
+    # against the rest only means are tested; the over-dispersion brings its own test
+    tested = {f.measure for f in report.slices if f.p_value is not None}
+    assert tested == {"accuracy", "agreement_score", "over_dispersion_ratio"}
 
 
 def test_other_columns() -> None:

@@ -84,6 +84,14 @@ def test_the_gain_is_mended_minus_dropped(pairs: list[tuple[str, str]]) -> None:
     assert sum(result[share].value for share in shares) == pytest.approx(1)
 
 
+def test_the_gain_may_be_a_loss_where_nothing_changed() -> None:
+    gain = result_of(Talker([("4", "4")] * 50), items(50)).gain
+    assert gain.value == 0
+    assert gain.high == -gain.low == pytest.approx(0.07135, abs=1e-5)  # z^2 / (n + z^2), z = 1.95996
+    grouped = items(50).replace(group=["a", "b"] * 25)
+    assert result_of(Talker([("4", "5")] * 50), grouped).gain.value == -1
+
+
 def test_the_conversation_that_is_held() -> None:
     model = Talker([("4", "5")])
     result = result_of(model, items(1), SecondLook("Really?"))

@@ -88,7 +88,7 @@ def slice_findings(
 
 
 def _tested(part: Finding, whole: Finding) -> Finding:
-    if part.p_value is not None or whole.n <= part.n:
+    if part.p_value is not None or whole.n <= part.n or not _are_means(part, whole):
         return part
     n, rest = part.n, whole.n - part.n
     if "wilson" in whole.estimate.method:
@@ -102,6 +102,12 @@ def _tested(part: Finding, whole: Finding) -> Finding:
     difference = part.value - (whole.value * whole.n - part.value * n) / rest
     z = difference / (spread * math.sqrt(1 / n + 1 / rest))
     return part.with_p(math.erfc(abs(z) / math.sqrt(2)), "score test against the rest")
+
+
+def _are_means(part: Finding, whole: Finding) -> bool:
+    """Tell whether two figures are means over the same unit; a worst value or a ratio is no mean of its parts."""
+    methods = {f.estimate.method.removeprefix("cluster-") for f in (part, whole)}
+    return part.unit == whole.unit and methods <= {"wilson", "exact", "t", "bca"}
 
 
 def _fisher(hits: int, n: int, total: int, size: int) -> float:

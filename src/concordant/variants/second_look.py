@@ -30,7 +30,7 @@ from concordant.core.kinds import compare
 from concordant.core.model import user
 from concordant.core.prompts import prompts
 from concordant.core.relation import AGREEMENT, Relation, Variant
-from concordant.core.statistics import mcnemar
+from concordant.core.statistics import mcnemar, paired_proportion_difference
 from concordant.variants.wording import wording
 
 if TYPE_CHECKING:
@@ -129,11 +129,19 @@ class SecondLook(Relation):
         return pl.DataFrame({"agreement": same, "changed": 1.0 - same, **frame}).fill_nan(None)
 
     def summarize(self, verdicts: Verdicts) -> list[Finding]:
-        """Estimate every measure; the gain carries McNemar's exact p."""
+        """Estimate every measure; the gain has Tango's interval and McNemar's exact p."""
         findings = [finding for finding in map(verdicts.finding, self.measures) if finding is not None]
-        dropped, mended = (int(np.nansum(verdicts[column])) for column in ("dropped_right", "mended"))
-        p_value = mcnemar(dropped, mended).p_exact
-        return [f.with_p(p_value, "McNemar, exact") if f.measure == GAIN.name else f for f in findings]
+        return [_paired(f, verdicts) if f.measure == GAIN.name else f for f in findings]
+
+
+def _paired(gain: Finding, verdicts: Verdicts) -> Finding:
+    """Return the gain as what it is, a difference of paired proportions."""
+    change = verdicts["gain"]
+    mended, dropped, same = (int((change == step).sum()) for step in (1, -1, 0))
+    if verdicts.items.groups is None:
+        estimate = paired_proportion_difference(0, mended, dropped, same, level=verdicts.level)
+        gain = replace(gain, estimate=estimate)
+    return gain.with_p(mcnemar(dropped, mended).p_exact, "McNemar, exact")
 
 
 def _first_turns(played: Behaviours) -> Behaviours:
