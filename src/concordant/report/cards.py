@@ -14,7 +14,7 @@ import polars as pl
 from concordant.report.differences import Segment, difference
 from concordant.report.figures import number
 from concordant.report.pictures import Picture, picture
-from concordant.report.sanitize import clipped, cut, one_line, visible
+from concordant.report.sanitize import brief, clipped, cut, one_line, visible
 from concordant.report.values import shown
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def _card(result: Result, table: pl.DataFrame, row: int, limit: int) -> Card:
     names = list(result.answers)
     base = names[0]
     base_input = cell("input") if cell(f"{base}.input") is None else cell(f"{base}.input")
-    base_asked = visible(shown(base_input))
+    base_asked = shown(base_input)
     # Variants of the base's own model that answer otherwise are the telling ones.
     own_model, own_answer = result.answers[base].model, shown(cell(f"{base}.answer"))
 
@@ -169,15 +169,15 @@ def _card(result: Result, table: pl.DataFrame, row: int, limit: int) -> Card:
                     for i, text in enumerate(texts[:MAX_SAMPLES])
                 ],
                 asked=_asked(cell(f"{name}.input"), base_input, limit),
-                error=clipped(one_line(shown(_first(cell(f"{name}.error")))), limit),
+                error=brief(shown(_first(cell(f"{name}.error"))), limit),
                 n_more=max(0, len(texts) - MAX_SAMPLES),
             )
         )
     return Card(
-        id=clipped(one_line(shown(cell("id"))), SHORT),
-        gist=clipped(one_line(base_asked), SHORT),
+        id=brief(shown(cell("id")), SHORT),
+        gist=brief(base_asked, SHORT),
         asked=replace(_passage(base_asked, limit), picture=picture(base_input)),
-        reference=clipped(visible(shown(cell("reference"))), limit),
+        reference=_passage(shown(cell("reference")), limit).text,
         agreement=number(cell("verdict.agreement"), 2),
         facts=_facts(result, cell),
         sides=sides,
@@ -189,7 +189,7 @@ def _asked(own: Any, base: Any, limit: int) -> Passage | None:
     """Return the input of a variant where it differs from the base's."""
     if own is None or not _differs(own, base):
         return None
-    return replace(_passage(visible(shown(own)), limit, visible(shown(base))), picture=picture(own))
+    return replace(_passage(shown(own), limit, shown(base)), picture=picture(own))
 
 
 def _differs(own: Any, base: Any) -> bool:
@@ -200,16 +200,17 @@ def _differs(own: Any, base: Any) -> bool:
 
 def _texts(output: Any, turns: Any, n: int) -> list[str]:
     if turns is not None and n == 1:
-        return [visible(shown(turn)) for turn in turns]
+        return [shown(turn) for turn in turns]
     outputs = [output] if n == 1 else ([] if output is None else list(output))
-    return [visible(shown(o)) for o in outputs if o is not None]
+    return [shown(o) for o in outputs if o is not None]
 
 
 def _passage(text: str, limit: int, before: str | None = None) -> Passage:
-    text, n_more = cut(text, limit)
-    if before is None:
-        return Passage([Segment("same", text)] if text else [], n_more)
-    return Passage(difference(before[:limit], text), n_more)
+    shown_text, n_cut = cut(visible(text[:limit]), limit)
+    n_more = n_cut + max(0, len(text) - limit)
+    if before is None or before == text:
+        return Passage([Segment("same", shown_text)] if shown_text else [], n_more)
+    return Passage(difference(visible(before[:limit])[:limit], shown_text), n_more)
 
 
 def _outcome(outcome: Any) -> str:
@@ -250,5 +251,5 @@ def _facts(result: Result, cell: Callable[[str], Any]) -> list[tuple[str, str]]:
         if value is None or (column.startswith("verdict.") and value in (-1, 0, 1)):
             continue  # a verdict of 0 or 1 says no more than the outcomes beside it
         text = number(value) if isinstance(value, float) and column.startswith("verdict.") else shown(value)
-        facts.append((one_line(name), clipped(one_line(text), SHORT)))
+        facts.append((one_line(name), brief(text, SHORT)))
     return facts[:MAX_FACTS]

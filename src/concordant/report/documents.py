@@ -13,7 +13,7 @@ import numpy as np
 
 from concordant.core.errors import StoreError
 from concordant.report.figures import bound_text, interval_text, n_text, p_text, reason, value_text
-from concordant.report.sanitize import clipped, one_line
+from concordant.report.sanitize import brief
 from concordant.report.telling import change_sentence, flips, focus, state, verdict, worst_slices
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MARKS = {"holds": "✅", "fails": "❌", "undecided": "❔"}
 MAX_CELL = 120
 # What would start a tag, a table cell, a link, emphasis, a mention or an issue reference in a comment.
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#|~@$])")
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~@$])")
 
 
 def write_json(report: Report, path: Path) -> None:
@@ -168,12 +168,7 @@ def _p(p: float | None) -> str:
 
 def _plain(text: str, limit: int = MAX_CELL) -> str:
     """Return text that Markdown shows as it is, on one line."""
-    text = (
-        clipped(one_line(text), limit)
-        .replace("&", "&amp;")
-        .replace("://", ":\u200b//")
-        .replace("www.", "www\u200b.")
-    )
+    text = brief(text, limit).replace("&", "&amp;").replace("://", ":\u200b//").replace("www.", "www\u200b.")
     return _MARKDOWN.sub(
         lambda found: {"<": "&lt;", ">": "&gt;", "@": "@\u200b"}.get(found[0], f"\\{found[0]}"), text
     )

@@ -109,8 +109,8 @@ def with_p(p: float | None) -> str:
 
     Examples
     --------
-    >>> print(with_p(0.25), "and", with_p(0.0))
-    p = 0.250 and p < 1e−15
+    >>> with_p(0.25).split(), with_p(0.0).split()
+    (['p', '=', '0.250'], ['p', '<', '1e−15'])
     """
     text = p_text(p)
     return (f"p {text}" if text.startswith("<") else f"p = {text}").replace(" ", NO_BREAK)

@@ -13,7 +13,7 @@ from xml.etree import ElementTree as ET
 
 from concordant.core.errors import StoreError
 from concordant.report.figures import bound_text, figure_text, reason
-from concordant.report.sanitize import clipped, one_line
+from concordant.report.sanitize import brief
 
 if TYPE_CHECKING:
     from concordant.core.finding import Finding
@@ -117,4 +117,4 @@ def _properties(case: ET.Element, finding: Finding, **more: str) -> None:
 
 def _text(text: str) -> str:
     # `visible` has taken every character that XML 1.0 forbids: controls, surrogates, noncharacters.
-    return clipped(one_line(text), MAX_TEXT)
+    return brief(text, MAX_TEXT)

@@ -11,7 +11,7 @@ from concordant.report.bars import bars, gate_bar
 from concordant.report.cards import cards, n_disagreeing
 from concordant.report.charts import FOREST_ROWS
 from concordant.report.figures import bound_text, interval_text, n_text, number, reason, value_text, with_p
-from concordant.report.sanitize import clipped, one_line, visible
+from concordant.report.sanitize import brief, clipped, visible
 from concordant.report.telling import (
     FlipMatrix,
     change_sentence,
@@ -100,7 +100,7 @@ def figure(finding: Finding) -> dict[str, Any]:
         "n": n_text(finding),
         "p": "" if finding.p_value is None else with_p(finding.p_value),
         "test": _line(", ".join(t for t in (finding.test, finding.correction) if t)),
-        "slice": None if finding.slice is None else [clipped(one_line(part), 80) for part in finding.slice],
+        "slice": None if finding.slice is None else [brief(part, 80) for part in finding.slice],
         "kind": direction(finding),
     }
 
@@ -115,7 +115,7 @@ def table(result: Result) -> dict[str, Any]:
         "ends": axis.ends if axis else None,
         "rows": [{**figure(f), "bar": bar} for f, bar in zip(findings, laid, strict=True)],
         "left_out": left_out(findings),
-        "errors": [(clipped(one_line(text), MAX_LINE), f"{n:,}") for text, n in errors(result)],
+        "errors": [(brief(text, MAX_LINE), f"{n:,}") for text, n in errors(result)],
     }
 
 
@@ -138,7 +138,7 @@ def change(report: Report, result: Result) -> dict[str, Any]:
     models = {name: result.answers[name].model if name in result.answers else "" for name in ("old", "new")}
     return {
         "name": _line(result.name),
-        **{name: clipped(one_line(model), MAX_HEAD) for name, model in models.items()},
+        **{name: brief(model, MAX_HEAD) for name, model in models.items()},
         "sentence": change_sentence(result),
         "tiles": [
             {**figure(result.findings[m]), "title": title, "count": counts.get(m, "")}
@@ -246,4 +246,4 @@ def _about(result: Result) -> str:
 
 
 def _line(text: str) -> str:
-    return clipped(one_line(text), MAX_LINE)
+    return brief(text, MAX_LINE)

@@ -59,6 +59,18 @@ def clipped(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
+def brief(text: str, limit: int) -> str:
+    r"""Return text on one line of at most `limit` characters; a text of any length costs no more than a short one.
+
+    Examples
+    --------
+    >>> brief("first line\nsecond line", 14)
+    'first line ⏎ …'
+    """
+    start = text[: 4 * limit]
+    return clipped(one_line(start) + ("" if len(start) == len(text) else "…"), limit)
+
+
 def cut(text: str, limit: int) -> tuple[str, int]:
     """Return the first `limit` characters of `text`, and how many more there are.
 

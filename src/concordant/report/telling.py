@@ -45,7 +45,7 @@ def verdict(report: Report) -> str:
     if undecided:
         needed = [g.needed_n for g in undecided]
         units = undecided[0].finding.unit
-        more = "" if None in needed else f"; about {about_n(max(n for n in needed if n))} {units} would"
+        more = "" if None in needed else f"; about {about_n(max(n for n in needed if n))} {units} would do"
         return f"{_of(len(undecided), total)} cannot be decided by these data{more}."
     return "The gate holds." if total == 1 else f"All {total} gates hold."
 

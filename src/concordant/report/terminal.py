@@ -15,7 +15,7 @@ from rich.text import Text
 
 from concordant.report.cards import Card, Side, cards, n_disagreeing
 from concordant.report.figures import bound_text, interval_text, n_text, p_text, reason, value_text
-from concordant.report.sanitize import clipped, one_line
+from concordant.report.sanitize import brief, clipped, one_line
 from concordant.report.telling import (
     change_sentence,
     direction,
@@ -109,7 +109,7 @@ def print_comparison(
 
 
 def _head(report: Report, console: Console) -> None:
-    console.print(_text(clipped(one_line(report.title), 300), "bold"))
+    console.print(_text(brief(report.title, 300), "bold"))
     models = " and ".join(one_line(str(name)) for name in list(report.about.get("models", {}))[:4])
     console.print(
         _text(
@@ -185,7 +185,7 @@ def _remarks(result: Result, console: Console) -> None:
     if said := left_out(result.findings.values()):
         console.print(_text(said, "dim"))
     for message, n in errors(result):
-        console.print(_text(f"  {n:,} × {clipped(one_line(message), 200)}", "dim"))
+        console.print(_text(f"  {n:,} × {brief(message, 200)}", "dim"))
     console.print()
 
 
@@ -205,7 +205,7 @@ def _slices(report: Report, result: Result, console: Console, k: int, *, only_wo
     head = f"worst slices by {one_line(chosen[0].measure)}"
     table = _table(head, "value", _interval_head(report), "n", *(["p, adjusted"] if tested else []))
     for finding in chosen:
-        name = clipped(one_line(" = ".join(finding.slice or ())), 60)
+        name = brief(" = ".join(finding.slice or ()), 60)
         cells: list[str | Text] = [name, _value(finding), interval_text(finding), n_text(finding)]
         _add(table, *cells, *([_p(finding)] if tested else []))
     console.print(table)
@@ -246,7 +246,12 @@ def _item(card: Card, width: int, console: Console) -> Text:
         _fit(one_line(card.asked.text), width, TEXT_LINES, console),
     ]
     if card.reference:
-        parts.append(_fit(f"reference {one_line(card.reference)}", width, 1, console, "dim"))
+        known = one_line(card.reference)
+        room = width - len("reference ")
+        known = (
+            known if len(known) <= room else f"…{known[1 - room :]}"
+        )  # a long solution has its answer at the end
+        parts.append(_fit(f"reference {known}", width, 1, console, "dim"))
     return Text("\n").join(parts)
 
 
@@ -273,7 +278,7 @@ def _fit(text: str, width: int, lines: int, console: Console, style: str = "") -
 
 
 def _heading(console: Console, name: str) -> None:
-    console.print(_text(clipped(one_line(name), 200), "bold"))
+    console.print(_text(brief(name, 200), "bold"))
 
 
 def _table(*columns: str) -> Table:
