@@ -158,12 +158,14 @@ async def run(
         If a model cannot be used at all.
     """
     results: dict[str, pl.DataFrame] = {}
-    for work in passes:
-        if work.key not in results:
-            results[work.key] = await _run_pass(work, store, cache, progress, retry_errors=retry_errors)
-    for model in {id(work.model): work.model for work in passes}.values():
-        if isinstance(model, ConcurrentModel):
-            await model.aclose()
+    try:
+        for work in passes:
+            if work.key not in results:
+                results[work.key] = await _run_pass(work, store, cache, progress, retry_errors=retry_errors)
+    finally:
+        for model in {id(work.model): work.model for work in passes}.values():
+            if isinstance(model, ConcurrentModel):
+                await model.aclose()
     return results
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from concordant.core.errors import ModelError, StoreError
+from concordant.core.errors import StoreError
 from concordant.core.finding import Finding
 from concordant.core.gate import Gate, GateResult
 from concordant.core.items import Items
@@ -19,10 +18,11 @@ from concordant.core.relation import Relation
 from concordant.core.results import Report, Result
 from concordant.core.statistics import Estimate
 from concordant.core.store import read_description
+from concordant.suite.absent import Absent
 from concordant.suite.suite import Suite
 
 if TYPE_CHECKING:
-    from concordant.core.model import Model, Request
+    from concordant.core.model import Model
 
 KEPT = ("concordant", "python", "machine", "started", "title")
 """What the record says of when and where the run was made, which rendering it does not change."""
@@ -55,28 +55,12 @@ def judged_again(run: str | Path, *, trust_code: bool = False) -> Report:
     return _stored(folder) if suite is None else _judged(folder, description, suite, trust_code=trust_code)
 
 
-@dataclass(slots=True)
-class _Gone:
-    """Stands for a model of an earlier run; all that it answered is recorded."""
-
-    name: str
-    fingerprint: str
-    folder: Path
-    classes: tuple[str, ...] = ()
-    batch_size: int = 1_000_000
-
-    def respond(self, items: Items, request: Request) -> pl.DataFrame:
-        message = (
-            f"{self.folder} holds a run that was not finished: go on with it by concordant check --resume"
-        )
-        raise ModelError(message)
-
-
 def _judged(folder: Path, description: dict[str, Any], record: dict[str, Any], *, trust_code: bool) -> Report:
     base = folder / (record["base"] or "")
     suite = Suite.parse(record["text"], name=record["file"], base=base, trust_code=trust_code)
+    why = f"{folder} holds a run that was not finished: go on with it by concordant check --resume"
     models: dict[str, Model] = {
-        name: _Gone(m["name"], m["fingerprint"], folder, tuple(m["classes"]))
+        name: Absent(m["name"], m["fingerprint"], tuple(m["classes"]), why)
         for name, m in record["models"].items()
     }
     items = Items(pl.read_parquet(folder / "items.parquet", glob=False))

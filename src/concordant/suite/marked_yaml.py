@@ -64,7 +64,7 @@ def read_marked(text: str, name: str) -> Document:
 
     Examples
     --------
-    >>> document = read_marked("seed: 1\\nchecks:\\n  - relation: versions.flips\\n", "check.yaml")
+    >>> document = read_marked("seed: 1\nchecks:\n  - relation: versions.flips\n", "check.yaml")
     >>> document.data
     {'seed': 1, 'checks': [{'relation': 'versions.flips'}]}
     >>> document.where(("checks", 0, "relation"))

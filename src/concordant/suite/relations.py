@@ -14,6 +14,7 @@ from concordant.core.gate import Gate
 from concordant.core.registry import lookup, registered
 from concordant.core.relation import Relation
 from concordant.core.turns import EpisodeRelation
+from concordant.suite.absent import Absent
 from concordant.suite.code import from_file, is_code
 from concordant.suite.options import Option, checked, options_of, unknown
 
@@ -157,7 +158,12 @@ def plan(
             gates[(*place, *below)] = Gate.parse(text)
         except ConfigError as error:
             raise document.error((*place, *below), str(error)) from None
-    return Planned(place, made, options, gates, entry.name)
+    planned = Planned(place, made, options, gates, entry.name)
+    if not planned.models or not is_code(
+        entry.relation
+    ):  # what it refuses is said now, and not after models are loaded
+        planned.make({name: Absent(name) for name in planned.models}, document)
+    return planned
 
 
 def _relation(text: str, place: Place, document: Document, base: Path, *, trust_code: bool) -> Any:
