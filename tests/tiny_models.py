@@ -42,6 +42,7 @@ def _save(make, config, folder, seed, made):
     """Save a model with weights drawn from a seed, large enough that tokens differ clearly in probability."""
     import torch
 
+    torch.set_num_threads(1)  # matrices of this size are done sooner than two threads agree on a busy machine
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = make(config)
