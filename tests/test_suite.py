@@ -13,6 +13,7 @@ import yaml
 import concordant as cc
 from concordant.core.errors import ConcordantError, ConfigError, DataError, ModelError
 from concordant.suite import Suite, suite_schema
+from concordant.suite.loading import located
 from concordant.suite.marked_yaml import read_marked
 from concordant.suite.options import checked, options_of, parameters_of
 
@@ -412,3 +413,31 @@ def test_the_schema_agrees_with_the_reader(folder):
         "missing option",
     ):
         assert list(validator.iter_errors(yaml.safe_load(WRONG[case][0]))), case
+
+
+# -- specifications of models ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ("log:a.jsonl#m", "log:BASE/a.jsonl#m"),
+        ("a.jsonl?id=x#m", "log:BASE/a.jsonl?id=x#m"),
+        ("python:models.py:old", "python:BASE/models.py:old"),
+        ("sklearn:gone.skops", "sklearn:BASE/gone.skops"),  # so that the message says where it was looked for
+        ("hf:org/name", "hf:org/name"),  # a name on the hub
+        ("hf:models.py", "hf:BASE/models.py"),  # what is there is a path
+        ("openai:models.py", "openai:models.py"),
+        ("log:/absolute.jsonl", "log:/absolute.jsonl"),
+    ],
+)
+def test_paths_in_specifications_start_from_the_file(folder, spec, expected):
+    assert located(spec, folder) == expected.replace("BASE", str(folder))
+    assert located(spec, Path()) in (spec, f"log:{spec}")
+
+
+def test_prompts_in_flight_reach_async_functions(folder):
+    (folder / "models.py").write_text(MODELS + "\n\nasync def soon(prompt):\n    return '1'\n")
+    suite = read(folder, GOOD.replace("models.py:new", "models.py:soon"))
+    assert suite.load_models(concurrency=3)["new"].concurrency == 3
+    assert suite.load_models()["new"].concurrency == 16

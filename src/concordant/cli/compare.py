@@ -81,7 +81,7 @@ def compare(
 
     For example:
 
-        concordant compare old.jsonl new.jsonl --gate "negative_flip_rate <= 0.02"
+        concordant compare old.jsonl new.jsonl --gate "gain >= -1%"
 
         concordant compare answers.jsonl#small answers.jsonl#large -o report.html
 

@@ -120,8 +120,11 @@ def load_model(
     if trust_pickle and "trust_pickle" in allowed:
         options["trust_pickle"] = True
     if scheme == "python":
+        found = from_file(rest, Path(), trust_code=trust_code)
         options.setdefault("name", rest.rpartition(":")[2])
-        return _loader(scheme)(from_file(rest, Path(), trust_code=trust_code), **options)  # type: ignore[no-any-return]
+        if concurrency is not None and inspect.iscoroutinefunction(found):
+            options["concurrency"] = concurrency
+        return _loader(scheme)(found, **options)  # type: ignore[no-any-return]
     return load(spec, **options)
 
 
