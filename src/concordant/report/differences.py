@@ -10,7 +10,7 @@ from typing import Literal
 # A word with the white space behind it; scripts without spaces are taken character by character.
 _WORD = re.compile(r"(?:[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|\w+|[^\w\s])\s*|\s+")
 LEAST_WORDS = 4
-LEAST_SHARED = 0.4
+LEAST_SHARED = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ def difference(before: str, after: str) -> list[Segment]:
     -------
     list of Segment
         One segment "same" with all of `after` where a comparison would tell nothing: equal texts, a few words only, or texts
-        that share less than two fifths of their words. Leaving out what is "gone" always gives `after` back.
+        that share less than three fifths of their words. Leaving out what is "gone" always gives `after` back.
 
     Examples
     --------

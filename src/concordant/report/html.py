@@ -80,7 +80,7 @@ def _page(report: Report, charts: dict[str, list[str]], limit: int) -> str:
     environment = _environment()
     css = _style("base.css.j2") + _style("page.css.j2")
     script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
-    return environment.get_template("page.html.j2").render(
+    text: str = environment.get_template("page.html.j2").render(
         **page(report, limit=limit),
         css=Markup(css),
         script=Markup(script),
@@ -88,6 +88,7 @@ def _page(report: Report, charts: dict[str, list[str]], limit: int) -> str:
         script_digest=_digest(script),
         charts={name: [Markup(svg) for svg in svgs] for name, svgs in charts.items()},
     )
+    return text.lstrip()
 
 
 def _charts(report: Report) -> dict[str, list[str]]:
