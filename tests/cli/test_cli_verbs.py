@@ -354,3 +354,19 @@ def test_ctrl_c_before_anything_is_130(folder):
         process.send_signal(signal.SIGINT)
         _, error = process.communicate(timeout=10)
     assert (process.returncode, error) == (130, "concordant: stopped\n")
+
+
+def test_items_that_cannot_be_used_are_said_in_one_sentence(folder, monkeypatch):
+    monkeypatch.setitem(sys.modules, "datasets", None)  # as if it was not installed
+    twice = "".join(json.dumps({"id": "q1", "input": str(i)}) + "\n" for i in range(2))
+    Path("twice.jsonl").write_text(twice)
+    Path("none.jsonl").write_text('{"foo": 1}\n')
+    for source, message in (
+        ("hf-dataset:org/name", "pip install 'concordant[hub]'"),
+        ("twice.jsonl", "1 item ids occur more than once, the first is 'q1'"),
+        ("none.jsonl", "no column is recognised as the input (say which: input=NAME); there are foo"),
+    ):
+        Path("check.yaml").write_text(CHECK.replace("GATE", "gain >= 0").replace("questions.jsonl", source))
+        said = run("check", "check.yaml", "--trust-code", code=2).stderr
+        assert said.count("\n") == 1
+        assert message in said
