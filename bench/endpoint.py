@@ -7,13 +7,14 @@ import time
 
 import concordant as cc
 from bench.local_server import running
-from bench.timing import Figure, peer, timed
+from bench.timing import Figure, peer
 from concordant.core.run import Pass, run
 from concordant.core.store import MemoryStore
 
 N, LATENCY, CONCURRENCY = 2000, 0.020, 64
 IDEAL = -(-N // CONCURRENCY) * LATENCY
 REACH = 1.25
+ROUNDS = 7
 
 
 def main(peer_python: str | None = None) -> list[Figure]:
@@ -21,7 +22,6 @@ def main(peer_python: str | None = None) -> list[Figure]:
     request = cc.Request()
     items = cc.Items.from_records([{"id": str(i), "input": f"What is {i}?"} for i in range(N)])
     with running(LATENCY) as url:
-        floor = min(asyncio.run(raw(url)) for _ in range(3))
         model = cc.load("openai:m", base_url=url, concurrency=CONCURRENCY)
 
         async def asked(texts: list[str]) -> None:
@@ -41,8 +41,17 @@ def main(peer_python: str | None = None) -> list[Figure]:
             await model.aclose()
             assert answers[work.key]["output"].to_list() == ["42"] * N
 
-        alone, alone_cpu = timed(lambda: asyncio.run(asked(items.inputs.to_list())))
-        wall, _ = timed(lambda: asyncio.run(recorded()))
+        # The best of interleaved rounds: on shared cores whoever else is running only ever adds time.
+        clocks = [time.perf_counter, time.process_time]
+        rounds = []
+        for _ in range(ROUNDS):
+            floor = asyncio.run(raw(url))
+            before = [clock() for clock in clocks]
+            asyncio.run(asked(items.inputs.to_list()))
+            between = [clock() for clock in clocks]
+            asyncio.run(recorded())
+            rounds.append((floor, between[0] - before[0], between[1] - before[1], clocks[0]() - between[0]))
+        floor, alone, alone_cpu, wall = map(min, zip(*rounds, strict=True))
         what = f"{N:,} prompts to a server with {LATENCY * 1000:.0f} ms, {CONCURRENCY} at a time"
         reach, ideal = f"{REACH} times the ideal {IDEAL:.2f} s", f"bare sockets: {floor:.2f} s"
         figures = [
