@@ -86,7 +86,11 @@ def _show(report: Report, *, comparison: bool) -> None:
 
     from concordant.report.terminal import print_comparison, print_report
 
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+    class Piped(Console):
+        def on_broken_pipe(self) -> None:  # rich would exit with 1, which means that a gate fails
+            raise BrokenPipeError
+
+    console = Piped(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
     show = print_comparison if comparison else print_report
     show(report, console)
 
