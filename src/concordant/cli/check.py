@@ -54,7 +54,7 @@ def check(
     from concordant.suite import Suite
 
     resume = resume or retry_errors
-    with clean_stdout(json=json):
+    with clean_stdout():
         suite = Suite.read(file, trust_code=trust_code)
         folder = folder or (_latest_run(file) if resume else _new_run(file))
         report = suite.run(

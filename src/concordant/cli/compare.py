@@ -95,7 +95,7 @@ def compare(
 
     columns = _given(id=id, input=input, reference=reference, choices=choices, group=group)
     of_logs = columns | _given(output=answer, correct=correct)
-    with clean_stdout(json=json):
+    with clean_stdout():
         load = partial(load_model, concurrency=jobs, trust_pickle=trust_pickle, trust_code=trust_code)
         before, after = (load(_with_columns(spec, of_logs)) for spec in (old, new))
         report = compare_versions(

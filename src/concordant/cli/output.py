@@ -21,9 +21,9 @@ PIPE_WIDTH = 120
 
 
 @contextlib.contextmanager
-def clean_stdout(*, json: bool) -> Iterator[None]:
-    """Keep standard output for the JSON document: whatever else is printed goes to standard error."""
-    with contextlib.redirect_stdout(sys.stderr) if json else contextlib.nullcontext():
+def clean_stdout() -> Iterator[None]:
+    """Keep standard output for what a verb itself prints: models and relations that talk do so on standard error."""
+    with contextlib.redirect_stdout(sys.stderr):
         yield
 
 
@@ -61,7 +61,7 @@ def deliver(
     DataError
         If nothing could be judged: then there is no finding to gate on, whatever was asked.
     """
-    with clean_stdout(json=json):
+    with clean_stdout():
         written = [report.save(path) for path in outputs]
         if junit is not None:
             from concordant.core.registry import lookup

@@ -30,6 +30,6 @@ def report(
     from concordant.cli.output import clean_stdout, deliver
     from concordant.suite.again import judged_again
 
-    with clean_stdout(json=json):
+    with clean_stdout():
         found = judged_again(run, trust_code=trust_code)
     return deliver(found, json=json, outputs=output or [], junit=junit)

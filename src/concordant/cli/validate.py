@@ -53,10 +53,12 @@ def validate(
 
 
 def _check_file(file: str, *, trust_code: bool) -> list[str]:
+    from concordant.cli.output import clean_stdout
     from concordant.core.errors import DataError, nearest
     from concordant.suite import Suite
 
-    suite = Suite.read(file, trust_code=trust_code)
+    with clean_stdout():
+        suite = Suite.read(file, trust_code=trust_code)
     lines = [f"{file}: a check file"]
     for name, entry in suite.file.models.items():
         role = " (under test)" if name == suite.subject else ""
