@@ -13,6 +13,7 @@ from concordant.report.cards import MAX_SIDES, cards, n_disagreeing
 from concordant.report.differences import difference
 from concordant.report.pictures import picture
 from concordant.report.values import shown
+from concordant.variants import OptionOrder
 from report.made_reports import (
     HOSTILE,
     Answers,
@@ -186,6 +187,27 @@ def test_turns_of_an_episode_are_listed():
     items = Items.from_records([{"input": "Is it?"}, {"input": "Was it?"}])
     card = cards(check(Unsure(), items, [twice], progress=False)["twice"], 1)[0]
     assert [p.text for p in card.sides[0].passages] == ["yes", "no"]
+
+
+def test_options_are_listed_as_each_variant_asked_them():
+    records = [
+        {"input": f"Which is a fruit? ({i})", "choices": ["apple", "brick"], "reference": "apple"}
+        for i in range(3)
+    ]
+
+    class AlwaysA:
+        name, fingerprint, batch_size = "always A", "a", 10
+
+        def respond(self, items, request):
+            return pl.DataFrame({"output": ["A"] * len(items)})
+
+    report = check(AlwaysA(), Items.from_records(records), [OptionOrder()], progress=False)
+    card = cards(report["variants.option_order"], 1)[0]
+    assert card.asked.text.splitlines()[1:] == ["A. apple", "B. brick"]
+    assert card.sides[0].asked is None
+    assert card.sides[1].asked.text.splitlines()[1:] == ["A. brick", "B. apple"]
+    assert [(side.answer, side.outcome) for side in card.sides] == [("apple", "right"), ("brick", "wrong")]
+    assert "positions" not in dict(card.facts)
 
 
 def test_long_texts_are_cut_with_a_count():

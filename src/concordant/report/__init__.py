@@ -34,7 +34,7 @@ _HOME = {
     "visible": "sanitize",
 }
 
-__all__ = sorted(_HOME)  # noqa: PLE0605
+__all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> Any:

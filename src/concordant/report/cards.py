@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from concordant.core.prompts import LETTERS
 from concordant.report.differences import Segment, difference
 from concordant.report.figures import number
 from concordant.report.pictures import Picture, picture
@@ -18,8 +19,6 @@ from concordant.report.sanitize import brief, clipped, cut, one_line, visible
 from concordant.report.values import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from concordant.core.results import Result
 
 MAX_SIDES = 6
@@ -127,7 +126,8 @@ def cards(result: Result, k: int = 10, limit: int = 2000) -> list[Card]:
     down = [False, *[True] * len(ties), False]
     order = order.sort("agreement", *ties, "row", descending=down, nulls_last=True).head(k)
     table = result._few(order["row"])
-    return [_card(result, table, row, limit) for row in range(len(table))]
+    options = _options(result, table["id"])
+    return [_card(result, _Row(table, options, row), limit) for row in range(len(table))]
 
 
 def n_disagreeing(result: Result) -> int:
@@ -135,67 +135,95 @@ def n_disagreeing(result: Result) -> int:
     return int(result.verdicts.select((pl.col("agreement").cast(pl.Float64) < 1).sum()).item())
 
 
-def _card(result: Result, table: pl.DataFrame, row: int, limit: int) -> Card:
-    def cell(column: str) -> Any:
-        return table[column][row] if column in table.columns else None
+Options = dict[str, dict[str, list[str]]]
 
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One row of the wide table, with the options of each variant beside it."""
+
+    table: pl.DataFrame
+    options: Options
+    row: int
+
+    def __getitem__(self, column: str) -> Any:
+        return self.table[column][self.row] if column in self.table.columns else None
+
+    def asked(self, variant: str) -> str:
+        """Return what a variant asked, its lettered options included; nothing where it left the item out."""
+        text = shown(self[f"{variant}.input"])
+        options = self.options.get(variant, {}).get(self["id"]) or []
+        lines = [f"{letter}. {option}" for letter, option in zip(LETTERS, options, strict=False)]
+        return text if not lines or lines[0] in text else "\n".join([text, *lines])
+
+
+def _options(result: Result, ids: pl.Series) -> Options:
+    found: Options = {}
+    for name, behaviours in result.answers.items():
+        if (choices := behaviours.items.choices) is not None:
+            kept = behaviours.items.ids.is_in(ids.implode())
+            rows = zip(behaviours.items.ids.filter(kept), choices.filter(kept).to_list(), strict=True)
+            found[name] = dict(rows)
+    return found
+
+
+def _card(result: Result, row: _Row, limit: int) -> Card:
     names = list(result.answers)
     base = names[0]
-    base_input = cell("input") if cell(f"{base}.input") is None else cell(f"{base}.input")
-    base_asked = shown(base_input)
     # Variants of the base's own model that answer otherwise are the telling ones.
-    own_model, own_answer = result.answers[base].model, shown(cell(f"{base}.answer"))
+    own_model, own_answer = result.answers[base].model, shown(row[f"{base}.answer"])
 
     def rank(name: str) -> tuple[bool, bool]:
-        return result.answers[name].model != own_model, shown(cell(f"{name}.answer")) == own_answer
+        return result.answers[name].model != own_model, shown(row[f"{name}.answer"]) == own_answer
 
     kept = [base, *sorted(names[1:], key=rank)[: MAX_SIDES - 1]]
-    known = {
-        name: _texts(cell(f"{name}.output"), cell(f"{name}.turns"), result.answers[name].n) for name in kept
-    }
-    sides = []
-    for name in kept:
-        behaviours = result.answers[name]
-        texts = known[name]
-        before = known[base] if name != base else []
-        sides.append(
-            Side(
-                variant=one_line(name),
-                model=one_line(behaviours.model),
-                outcome=_outcome(cell(f"{name}.outcome")),
-                answer=_answer(cell(f"{name}.answer"), texts, behaviours.n),
-                passages=[
-                    _passage(text, limit, before[i] if i < len(before) else None)
-                    for i, text in enumerate(texts[:MAX_SAMPLES])
-                ],
-                asked=_asked(cell(f"{name}.input"), base_input, limit),
-                error=brief(shown(_first(cell(f"{name}.error"))), limit),
-                n_more=max(0, len(texts) - MAX_SAMPLES),
-            )
-        )
+    is_asked = row[f"{base}.input"] is not None
+    asked = row.asked(base) if is_asked else shown(row["input"])
     return Card(
-        id=brief(shown(cell("id")), SHORT),
-        gist=brief(base_asked, SHORT),
-        asked=replace(_passage(base_asked, limit), picture=picture(base_input)),
-        reference=_passage(shown(cell("reference")), limit).text,
-        agreement=number(cell("verdict.agreement"), 2),
-        facts=_facts(result, cell),
-        sides=sides,
+        id=brief(shown(row["id"]), SHORT),
+        gist=brief(asked, SHORT),
+        asked=replace(
+            _passage(asked, limit), picture=picture(row[f"{base}.input"] if is_asked else row["input"])
+        ),
+        reference=_passage(shown(row["reference"]), limit).text,
+        agreement=number(row["verdict.agreement"], 2),
+        facts=_facts(result, row),
+        sides=[_side(result, row, name, base, limit) for name in kept],
         n_more=len(names) - len(kept),
     )
 
 
-def _asked(own: Any, base: Any, limit: int) -> Passage | None:
-    """Return the input of a variant where it differs from the base's."""
-    if own is None or not _differs(own, base):
+def _side(result: Result, row: _Row, name: str, base: str, limit: int) -> Side:
+    behaviours = result.answers[name]
+    texts = _texts(row[f"{name}.output"], row[f"{name}.turns"], behaviours.n)
+    before = (
+        [] if name == base else _texts(row[f"{base}.output"], row[f"{base}.turns"], result.answers[base].n)
+    )
+    return Side(
+        variant=one_line(name),
+        model=one_line(behaviours.model),
+        outcome=_outcome(row[f"{name}.outcome"]),
+        answer=_answer(row[f"{name}.answer"], texts, behaviours.n),
+        passages=[
+            _passage(text, limit, before[i] if i < len(before) else None)
+            for i, text in enumerate(texts[:MAX_SAMPLES])
+        ],
+        asked=_asked(row, name, base, limit),
+        error=brief(shown(_first(row[f"{name}.error"])), limit),
+        n_more=max(0, len(texts) - MAX_SAMPLES),
+    )
+
+
+def _asked(row: _Row, name: str, base: str, limit: int) -> Passage | None:
+    """Return what a variant asked, where it differs from what the base asked."""
+    own, other = row[f"{name}.input"], row[f"{base}.input"]
+    if own is None or other is None or name == base:
         return None
-    return replace(_passage(shown(own), limit, shown(base)), picture=picture(own))
-
-
-def _differs(own: Any, base: Any) -> bool:
-    if isinstance(own, pl.Series) and isinstance(base, pl.Series):
-        return not own.equals(base)
-    return shown(own) != shown(base)
+    numbers = isinstance(own, pl.Series) and isinstance(other, pl.Series)
+    text, before = row.asked(name), row.asked(base)
+    if own.equals(other) if numbers else text == before:
+        return None
+    return replace(_passage(text, limit, before), picture=picture(own))
 
 
 def _texts(output: Any, turns: Any, n: int) -> list[str]:
@@ -241,15 +269,17 @@ def _first(value: Any) -> Any:
     return value
 
 
-def _facts(result: Result, cell: Callable[[str], Any]) -> list[tuple[str, str]]:
+def _facts(result: Result, row: _Row) -> list[tuple[str, str]]:
     columns = [("group", "group"), *((name, name) for name in result.items.slices)]
+    facts = [
+        (one_line(name), brief(shown(row[column]), SHORT))
+        for column, name in columns
+        if row[column] is not None
+    ]
     measured = {m.column: m.name for m in result.relation.measures}
-    verdicts = [(f"verdict.{c}", measured.get(c, c)) for c in result.verdicts.columns if c != "agreement"]
-    facts = []
-    for column, name in [*columns, *verdicts]:
-        value = cell(column)
-        if value is None or (column.startswith("verdict.") and value in (-1, 0, 1)):
-            continue  # a verdict of 0 or 1 says no more than the outcomes beside it
-        text = number(value) if isinstance(value, float) and column.startswith("verdict.") else shown(value)
-        facts.append((one_line(name), brief(text, SHORT)))
+    for column in result.verdicts.columns:
+        value = row[f"verdict.{column}"]
+        # A verdict of 0 or 1 says no more than the outcomes beside it.
+        if column != "agreement" and isinstance(value, float) and value not in (-1, 0, 1):
+            facts.append((one_line(measured.get(column, column)), number(value)))
     return facts[:MAX_FACTS]
