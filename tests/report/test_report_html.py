@@ -133,6 +133,22 @@ def test_it_has_all_its_parts(report, page):
     assert page.tags.count("article") > 20
 
 
+def test_tables_sort_by_exact_numbers(report, page):
+    keys = [float(value) for _, name, value in page.attributes if name == "data-sort" and value]
+    assert (
+        len(keys)
+        == 2
+        * sum(
+            f.measure in ("gain", "negative_flip_rate", "accuracy_old")
+            for f in report["versions.flips"].slices
+        )
+        + 2 * 7
+    )
+    for finding in report["versions.flips"].slices:
+        if finding.measure == "gain":
+            assert pytest.approx(finding.p_value, rel=1e-9) in keys
+
+
 def test_links_within_the_page_lead_somewhere(page):
     ids = [value for _, name, value in page.attributes if name == "id"]
     assert len(ids) == len(set(ids))

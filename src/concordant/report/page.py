@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 from concordant.report.bars import bars, gate_bar
 from concordant.report.cards import cards, n_disagreeing
 from concordant.report.charts import FOREST_ROWS
-from concordant.report.figures import bound_text, interval_text, n_text, number, reason, value_text, with_p
+from concordant.report.figures import (
+    bound_text,
+    interval_text,
+    n_text,
+    number,
+    p_text,
+    reason,
+    value_text,
+    with_p,
+)
 from concordant.report.sanitize import brief, clipped, visible
 from concordant.report.telling import (
     FlipMatrix,
@@ -95,10 +104,12 @@ def figure(finding: Finding) -> dict[str, Any]:
         "about": _line(finding.about),
         "note": _line(finding.note),
         "value": value_text(finding),
-        "raw": f"{finding.value:.10g}" if math.isfinite(finding.value) else "",
+        "raw": _raw(finding.value),
         "interval": interval_text(finding),
         "n": n_text(finding),
         "p": "" if finding.p_value is None else with_p(finding.p_value),
+        "p_alone": "" if finding.p_value is None else p_text(finding.p_value),
+        "p_raw": _raw(finding.p_value),
         "test": _line(", ".join(t for t in (finding.test, finding.correction) if t)),
         "slice": None if finding.slice is None else [brief(part, 80) for part in finding.slice],
         "kind": direction(finding),
@@ -243,6 +254,10 @@ def _settings(value: Any) -> str:
 def _about(result: Result) -> str:
     text = inspect.cleandoc(result.relation.__doc__ or "")
     return _line(text.split("\n\n")[0])
+
+
+def _raw(value: float | None) -> str:
+    return "" if value is None or not math.isfinite(value) else f"{value:.10g}"
 
 
 def _line(text: str) -> str:
