@@ -23,12 +23,19 @@ def main() -> list[Figure]:
         request = cc.Request(max_tokens=16)
         second = "Are you sure? Answer again."
 
+        def batched(asked: cc.Items) -> list[str]:
+            starts = range(0, N, model.batch_size)
+            parts = [
+                model.respond(asked.rows(range(i, min(i + model.batch_size, N))), request) for i in starts
+            ]
+            return [text for part in parts for text in part["output"].to_list()]
+
         def plain() -> None:
-            first = model.respond(items, request)["output"].to_list()
+            first = batched(items)
             turns = [
                 [cc.user(t), cc.assistant(a), cc.user(second)] for t, a in zip(texts, first, strict=True)
             ]
-            model.respond(items.replace(input=turns), request)
+            batched(items.replace(input=turns))
 
         def episodes() -> None:
             cc.check(model, items, [variants.SecondLook(second)], request=request, progress=False)

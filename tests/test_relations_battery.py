@@ -270,7 +270,7 @@ def test_summaries_of_few_and_of_no_items(name: str, i: int, numbers: bool) -> N
     found = result(name, i, numbers, "wavering")
     verdicts = Verdicts(name, found.items, found.verdicts, np.zeros(N, bool))
     for size in (0, 1, 2, 5):
-        for finding in found.relation.summarize(verdicts.where(np.arange(N) < size)):
+        for finding in found.relation.summarize(verdicts.rows(np.arange(N) < size)):
             assert finding.low <= finding.value <= finding.high, (size, finding.name)
             assert size > 0
 

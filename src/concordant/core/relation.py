@@ -7,7 +7,7 @@ behaviours, `judge` gives the verdicts, `summarize` turns verdicts into findings
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -90,17 +90,18 @@ class Verdicts:
         """Return a column as floats, NaN where null."""
         return self.frame[column].cast(pl.Float64).to_numpy()
 
-    def where(self, mask: NDArray[np.bool_]) -> Verdicts:
-        """Return the verdicts of the items where `mask` is true."""
-        items, frame = self.items.rows(mask), self.frame.filter(mask)
-        return Verdicts(self.relation, items, frame, self.failed[mask], self.level, self.seed)
+    def rows(self, index: NDArray[Any]) -> Verdicts:
+        """Return the verdicts at the given row numbers, or where a Boolean mask is true."""
+        items = self.items.rows(index)
+        frame = self.frame.filter(index) if index.dtype == bool else self.frame[index]
+        return replace(self, items=items, frame=frame, failed=self.failed[index])
 
     def joined(self, other: Verdicts) -> Verdicts:
         """Return these verdicts followed by those of further items."""
         items = self.items.followed_by(other.items)
         frame = pl.concat([self.frame, other.frame], how="vertical_relaxed")
         failed = np.concatenate([self.failed, other.failed])
-        return Verdicts(self.relation, items, frame, failed, self.level, self.seed)
+        return replace(self, items=items, frame=frame, failed=failed)
 
     def finding(
         self, measure: Measure, values: NDArray[np.float64] | None = None, **more: Any

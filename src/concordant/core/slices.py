@@ -76,11 +76,15 @@ def slice_findings(
     findings: list[Finding] = []
     for column in columns:
         values = verdicts.items.frame[column].cast(pl.String)
-        for value in values.drop_nulls().unique().sort():
-            mask = (values == value).fill_null(value=False).to_numpy()
-            if mask.sum() < MIN_ITEMS or mask.all():
+        order = values.arg_sort(nulls_last=True).to_numpy()
+        counts = values.drop_nulls().value_counts().sort(column)
+        start = 0
+        for value, n in counts.iter_rows():
+            rows = order[start : start + n]
+            start += n
+            if not MIN_ITEMS <= n < len(verdicts):
                 continue
-            for finding in relation.summarize(verdicts.where(mask)):
+            for finding in relation.summarize(verdicts.rows(rows)):
                 found = replace(finding, slice=(column, value))
                 whole = by_measure.get(finding.measure)
                 findings.append(found if whole is None else _tested(found, whole))
