@@ -6,28 +6,28 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from docutils import nodes
-from docutils.utils.math import MathError, mathml_elements
-from docutils.utils.math.latex2mathml import parse_latex_math
+from docutils.utils.math import MathError
+from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.util import logging
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
 SIZES = re.compile(r"\\(?:[bB]igg?[lrm]?)(?![a-zA-Z])")  # browsers stretch brackets by themselves
+SHORT_FRACTION = re.compile(
+    r"(\\[dt]?frac)\s*(\d)\s*(\w)"
+)  # \frac12, which docutils reads as 12 over what follows
 logger = logging.getLogger(__name__)
 
 
 def to_mathml(latex: str, *, block: bool, place: nodes.Node) -> str:
-    """Return a formula in LaTeX as one MathML element; what cannot be read is a warning and stays as it is."""
-    root = mathml_elements.math(
-        xmlns="http://www.w3.org/1998/Math/MathML", **({"display": "block"} if block else {})
-    )
+    """Return a formula in LaTeX as one MathML element; one that cannot be read is a warning, and left out."""
+    plain = SHORT_FRACTION.sub(r"\1{\2}{\3}", SIZES.sub("", latex))
     try:
-        parse_latex_math(root, SIZES.sub("", latex))
+        return tex2mathml(plain, as_block=block)
     except MathError as error:
         logger.warning("formula %r: %s", latex, error, location=place)
-        return f"<code>{nodes.unescape(latex)}</code>"
-    return str(root.toxml())
+        return ""
 
 
 def inline(translator: Any, node: nodes.math) -> None:
