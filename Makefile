@@ -42,6 +42,7 @@ docs: $(STAMP)  ## the manual, in docs/_build/html
 format: $(STAMP)  ## put the code in its standard form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/concordant validate --schema > docs/check.schema.json
 
 bench: $(STAMP)  ## the figures of docs/benchmarks.md (installs the peers first)
 	test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench

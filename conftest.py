@@ -22,6 +22,10 @@ def _teardown(namespace: dict[str, Any]) -> None:
     namespace["_folder"].cleanup()
 
 
+collect_ignore_glob = [
+    "tests/fixtures/*"
+]  # the scripts there make logs with other tools, which are not installed here
+
 pytest_collect_file = Sybil(
     parsers=[PythonCodeBlockParser(), SkipParser()],
     patterns=["README.md", "docs/*.md"],

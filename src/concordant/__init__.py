@@ -1,7 +1,9 @@
-"""Does a model still behave the way it should?
+"""Record, compare and check how models behave.
 
-`concordant` records what a model does, judges whether that agrees with what it must agree with, and says with an interval how
-far it does. The names below are the public face; nothing heavy is imported before it is used.
+Does a model still behave the way it should?
+
+`concordant` records what a model does, judges whether that agrees with what it must agree with, and says with an
+interval how far it does. The names below are the public face; nothing heavy is imported before it is used.
 """
 
 from __future__ import annotations
@@ -11,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from concordant.core.check import check as check
-    from concordant.versions.compare import compare as compare
     from concordant.core.episode import Answer as Answer
     from concordant.core.episode import episode as episode
     from concordant.core.errors import ConcordantError as ConcordantError
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from concordant.core.results import Result as Result
     from concordant.core.rewrites import relation as relation
     from concordant.models.load import load as load
+    from concordant.versions.compare import compare as compare
 
 _HOME = {
     "Answer": "core.episode",
@@ -65,7 +67,7 @@ _HOME = {
 }
 _PACKAGES = ("core", "models", "report", "variants", "versions")
 
-__all__ = sorted([*_HOME, *_PACKAGES, "__version__"])  # noqa: PLE0605
+__all__ = sorted([*_HOME, *_PACKAGES, "__version__"])
 
 
 def __getattr__(name: str) -> Any:

@@ -122,3 +122,41 @@ def test_a_model_that_returns_too_few_rows_stops_the_run() -> None:
 def test_an_episode_stands_for_all_its_turns_agree() -> None:
     report = cc.check(Batches(), items(3), [EpisodeRelation(twice)], progress=False)
     assert report["twice"].agreement_score.value == 0.0
+
+
+def test_an_exception_in_an_episode_is_the_error_of_its_item() -> None:
+    @cc.episode
+    async def fragile(model: Any, item: Any) -> Any:
+        if item.id == "2":
+            message = "cannot go on"
+            raise ValueError(message)
+        return await model.generate(item.input)
+
+    played = cc.check(Server(), items(4), [fragile], progress=False)["fragile"].answers["played"]
+    assert played["error"].to_list() == [None, None, "ValueError: cannot go on", None]
+
+
+def test_a_prompt_that_a_local_model_cannot_take_fails_alone() -> None:
+    class Picky(Batches):
+        def respond(self, items: Items, request: Request) -> pl.DataFrame:
+            if "q1" in items.inputs.to_list():
+                message = "cannot read q1"
+                raise RuntimeError(message)
+            return super().respond(items, request)
+
+    played = cc.check(Picky(), items(6), [twice], progress=False)["twice"].answers["played"]
+    assert played["error"].to_list() == [None, "RuntimeError: cannot read q1", None, None, None, None]
+
+
+def test_a_text_and_a_conversation_never_share_a_call() -> None:
+    kinds: list[set[bool]] = []
+
+    class Kinds(Batches):
+        batch_size = 3
+
+        def respond(self, items: Items, request: Request) -> pl.DataFrame:
+            kinds.append({isinstance(prompt, str) for prompt in items.inputs.to_list()})
+            return super().respond(items, request)
+
+    cc.check(Kinds(), items(10), [twice], progress=False)
+    assert all(len(kind) == 1 for kind in kinds)

@@ -68,6 +68,13 @@ def test_a_range_needs_both_sides() -> None:
     assert decide([(Gate("gain", -0.001, 0.001), narrow)])[0].state == "undecided"
 
 
+def test_a_bound_that_cannot_be_passed_is_open() -> None:
+    # A rate is never below 0: the lower bound asks nothing, also at an estimate of 0 itself.
+    assert decide([(Gate("negative_flip_rate", 0.0, 0.02), finding_of(0, 1000))])[0].state == "holds"
+    assert decide([(Gate("negative_flip_rate", low=0.0), finding_of(0, 10))])[0].state == "holds"
+    assert decide([(Gate("agreement_score", high=1.0), finding_of(10, 10))])[0].state == "holds"
+
+
 def test_many_gates_are_one_family() -> None:
     close = (Gate("negative_flip_rate", high=0.02), finding_of(10, 1000))
     assert decide([close])[0].state == "holds"

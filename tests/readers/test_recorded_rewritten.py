@@ -34,7 +34,11 @@ def test_rewritings_are_matched_by_text() -> None:
 
 
 def test_permuted_choices_are_not_answered_from_the_original() -> None:
-    items = cc.Items.from_records([{"id": "a", "input": "Is ice cold?", "choices": ["yes", "no"], "reference": "yes"}])
-    result = cc.check(Recorded(RECORDS), items, [variants.OptionOrder()], progress=False)["variants.option_order"]
+    items = cc.Items.from_records(
+        [{"id": "a", "input": "Is ice cold?", "choices": ["yes", "no"], "reference": "yes"}]
+    )
+    result = cc.check(Recorded(RECORDS), items, [variants.OptionOrder()], progress=False)[
+        "variants.option_order"
+    ]
     outputs = [behaviours["output"].to_list() for behaviours in result.answers.values()]
     assert outputs == [["yes"], [None]]

@@ -1,5 +1,4 @@
 """The verb ``check``."""
-# ruff: noqa: TC001 - typer reads the annotations when the verb is made
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
 """The verb ``report``."""
-# ruff: noqa: TC001, TC003 - typer reads the annotations when the verb is made
 
 from __future__ import annotations
 

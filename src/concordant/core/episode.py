@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from types import CodeType
 from typing import Any, overload
 
 import polars as pl
 
-from concordant.core.errors import ModelError
+from concordant.core.errors import ConcordantError, ModelError
 from concordant.core.items import Items
 from concordant.core.model import (
     BatchModel,
@@ -118,8 +118,11 @@ class Episode:
         """Play the episode over one item and return its behaviour as a row."""
         try:
             result = await self.function(model, item)
-        except EpisodeError as error:
-            return {"output": None, "turns": None, "transcript": None, "error": str(error)}
+        except ConcordantError:  # what concerns all items
+            raise
+        except Exception as error:
+            said = str(error) if isinstance(error, EpisodeError) else f"{type(error).__name__}: {error}"
+            return {"output": None, "turns": None, "transcript": None, "error": said}
         answers = (
             [result]
             if isinstance(result, Answer)
@@ -169,6 +172,9 @@ def episode(function: EpisodeFunction | None = None, *, name: str | None = None)
     return Episode(function, name or str(getattr(function, "__name__", "episode")))
 
 
+_Asked = tuple[Prompt, Request, "asyncio.Future[list[Completion]]"]
+
+
 class Merger:
     """Merges what many episodes ask into batches (local models) or bounded concurrency (servers).
 
@@ -178,7 +184,7 @@ class Merger:
 
     def __init__(self, model: Model) -> None:
         self._model = model
-        self._pending: list[tuple[Prompt, Request, asyncio.Future[list[Completion]]]] = []
+        self._pending: list[_Asked] = []
         self._worker: asyncio.Task[None] | None = None
         self._slots = asyncio.Semaphore(model.concurrency) if isinstance(model, ConcurrentModel) else None
 
@@ -200,28 +206,49 @@ class Merger:
             while waiting != len(self._pending):  # until a turn of the event loop brings nothing new
                 waiting = len(self._pending)
                 await asyncio.sleep(0)
-            request = self._pending[0][1]
-            same = [entry for entry in self._pending if entry[1] == request][
-                : request.batch_size or model.batch_size
-            ]
-            taken = {id(entry[2]) for entry in same}
-            self._pending = [entry for entry in self._pending if id(entry[2]) not in taken]
+            batch = self._next_batch(model)
+            request = batch[0][1]
             try:
-                answers = await asyncio.to_thread(_respond, model, [entry[0] for entry in same], request)
+                answers = await asyncio.to_thread(_respond, model, [entry[0] for entry in batch], request)
+            except ConcordantError as error:
+                _settle(batch, [error] * len(batch))
             except Exception as error:
-                for _, _, future in same:
-                    if not future.done():
-                        future.set_exception(error)
-                continue
-            for (_, _, future), completions in zip(same, answers, strict=True):
-                if not future.done():
-                    future.set_result(completions)
+                if len(batch) == 1:
+                    _settle(batch, [error])
+                    continue
+                for entry in batch:  # one prompt that a model cannot take must not fail the others
+                    try:
+                        _settle([entry], await asyncio.to_thread(_respond, model, [entry[0]], request))
+                    except Exception as alone:
+                        _settle([entry], [alone])
+            else:
+                _settle(batch, answers)
+
+    def _next_batch(self, model: BatchModel) -> list[_Asked]:
+        """Take the oldest request and those that can share its call: asked alike, and alike a text or a conversation."""
+        prompt, request, _ = self._pending[0]
+        size = request.batch_size or model.batch_size
+        batch: list[_Asked] = []
+        left: list[_Asked] = []
+        for entry in self._pending:
+            alike = entry[1] == request and isinstance(entry[0], str) == isinstance(prompt, str)
+            (batch if alike and len(batch) < size else left).append(entry)
+        self._pending = left
+        return batch
+
+
+def _settle(batch: list[_Asked], results: Sequence[list[Completion] | Exception]) -> None:
+    for (_, _, future), result in zip(batch, results, strict=True):
+        if future.done():
+            continue
+        if isinstance(result, Exception):
+            future.set_exception(result)
+        else:
+            future.set_result(result)
 
 
 def _respond(model: BatchModel, prompts: list[Prompt], request: Request) -> list[list[Completion]]:
-    as_turns = any(not isinstance(prompt, str) for prompt in prompts)
-    inputs = [[user(p)] if as_turns and isinstance(p, str) else p for p in prompts]
-    frame = pl.DataFrame({"id": [str(i) for i in range(len(prompts))], "input": inputs})
+    frame = pl.DataFrame({"id": [str(i) for i in range(len(prompts))], "input": prompts})
     rows = model.respond(Items(frame), request)
     if "output" not in rows.columns or len(rows) != len(prompts) * request.n:
         message = (

@@ -97,11 +97,14 @@ class Gate:
     def p_values(self, finding: Finding) -> tuple[float, float]:
         """Return the p values for "it holds" and for "it fails", small when the data say so."""
         estimate = finding.estimate
+        lowest, highest = estimate.interval_at(1 - 1e-12)  # what the estimate can be at all
         sides = []
         if math.isfinite(self.high):
-            sides.append((estimate.p_value(self.high, "less"), estimate.p_value(self.high, "greater")))
+            side = estimate.p_value(self.high, "less"), estimate.p_value(self.high, "greater")
+            sides.append((0.0, 1.0) if highest <= self.high else side)
         if math.isfinite(self.low):
-            sides.append((estimate.p_value(self.low, "greater"), estimate.p_value(self.low, "less")))
+            side = estimate.p_value(self.low, "greater"), estimate.p_value(self.low, "less")
+            sides.append((0.0, 1.0) if lowest >= self.low else side)
         holds, fails = zip(*sides, strict=True)
         # Inside the range means inside both bounds (two one-sided tests); outside means outside one of the two.
         return max(holds), min(1.0, len(sides) * min(fails))
@@ -121,7 +124,7 @@ class GateResult:
         Adjusted p values of the two tests; NaN for a gate that was decided while asking, by a confidence sequence.
     needed_n
         When undecided: about how many units would decide it with a power of 80 % if the estimate is the truth;
-        None where no number would, because the estimate lies on the bound.
+        None where no number would, because the estimate lies on the bound, or where its spread is not known.
     """
 
     gate: Gate
@@ -140,8 +143,10 @@ class GateResult:
         text = f"{self.gate}: {self.state}, {figure}"
         if self.state != "undecided":
             return text
-        if self.needed_n is None:
+        if finding.value in (self.gate.low, self.gate.high):
             return f"{text}; the estimate lies on the bound, more {finding.unit} would hardly decide it"
+        if self.needed_n is None:
+            return f"{text}; there are too few {finding.unit} to say how many would decide it"
         return f"{text}; about {self.needed_n:,} {finding.unit} would decide it"
 
     def to_dict(self) -> dict[str, Any]:

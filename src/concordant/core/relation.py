@@ -189,5 +189,7 @@ class Relation(ABC):
     def settings(self) -> dict[str, Any]:
         """Return what the relation was told, for the record of a run: its public attributes of plain values."""
         plain = (str, int, float, bool, list, tuple, dict, type(None))
-        told = {k: v for k, v in vars(self).items() if not k.startswith("_") and k not in ("name", "measures")}
+        told = {
+            k: v for k, v in vars(self).items() if not k.startswith("_") and k not in ("name", "measures")
+        }
         return {k: v for k, v in told.items() if isinstance(v, plain)}

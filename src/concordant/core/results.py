@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
 
 from concordant.core.errors import ConfigError, nearest
@@ -15,11 +16,25 @@ from concordant.core.registry import lookup
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from numpy.typing import NDArray
+
     from concordant.core.behaviours import Behaviours
     from concordant.core.finding import Finding
     from concordant.core.gate import GateResult
     from concordant.core.items import Items
     from concordant.core.relation import Relation
+
+FINDING_SCHEMA = pl.Schema(
+    {
+        **dict.fromkeys(("relation", "measure", "slice", "slice_value"), pl.String),
+        **dict.fromkeys(("value", "low", "high", "level", "stderr"), pl.Float64),
+        **dict.fromkeys(("n", "n_clusters", "n_error", "n_ungraded"), pl.Int64),
+        **dict.fromkeys(("unit", "method", "better"), pl.String),
+        "p_value": pl.Float64,
+        **dict.fromkeys(("test", "correction", "about", "note"), pl.String),
+    }
+)
+"""Columns of ``findings.parquet``."""
 
 EXIT_CODES = {"holds": 0, "fails": 1, "undecided": 3}
 
@@ -93,22 +108,32 @@ class Result:
         return frame if index is None else frame[index]
 
     def worst(self, k: int = 10) -> pl.DataFrame:
-        """Return the `k` items with the least agreement, their variants side by side; items that agree are left out."""
-        order = pl.DataFrame({"agreement": self.verdicts["agreement"]}).with_row_index("row")
-        order = order.filter(pl.col("agreement") < 1).sort("agreement", "row").head(k)
-        return self._few(order["row"])
+        """Return the `k` items that agree least, their variants side by side; items that agree are left out.
 
-    def _few(self, rows: pl.Series) -> pl.DataFrame:
-        # Cut down before joining: the worst ten of a million items should not cost a table of a million.
-        index = rows.to_numpy()
-        ids = self.items.ids.gather(index)
-        answers = {}
-        for name, b in self.answers.items():
-            kept = b.frame.filter(pl.col("item").is_in(ids.implode()))
-            asked = b.items.rows(b.items.ids.is_in(ids.implode()).to_numpy())
-            answers[name] = type(b)(asked, kept, b.n, b.model, b.classes)
-        small = Result(self.relation, self.items.rows(index), answers, self.verdicts[index], {})
-        return small.table()
+        Items of equal agreement come with negative flips first, then positive ones, then in the order of the items.
+        """
+        return self.beside(self.ranked(k))
+
+    def ranked(self, k: int | None = None) -> NDArray[np.intp]:
+        """Return the row numbers of the items that disagree, most telling first: all, or the first `k`."""
+        columns = [c for c in ("agreement", "negative_flip", "positive_flip") if c in self.verdicts.columns]
+        order = self.verdicts.select(columns).with_row_index("row").filter(pl.col("agreement") < 1)
+        falling = [column != "agreement" for column in columns]
+        order = order.sort(*columns, "row", descending=[*falling, False], nulls_last=True)
+        return order["row"].head(len(order) if k is None else k).to_numpy().astype(np.intp)
+
+    def beside(self, index: NDArray[np.intp]) -> pl.DataFrame:
+        """Return the wide table of a few items, made without the table of all of them."""
+        ids = self.items.ids.gather(index).implode()
+        answers = {
+            name: replace(
+                behaviours,
+                items=behaviours.items.rows(behaviours.items.ids.is_in(ids).to_numpy()),
+                frame=behaviours.frame.filter(pl.col("item").is_in(ids)),
+            )
+            for name, behaviours in self.answers.items()
+        }
+        return Result(self.relation, self.items.rows(index), answers, self.verdicts[index], {}).table()
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +194,7 @@ class Report:
     def frame(self) -> pl.DataFrame:
         """Return all findings, over all items and on slices, as one table."""
         rows = [finding.to_dict() for finding in (*self.findings, *self.slices)]
-        return pl.DataFrame(rows, infer_schema_length=None)
+        return pl.DataFrame(rows, schema=FINDING_SCHEMA)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain JSON values: what ``--json`` prints."""

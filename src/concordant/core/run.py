@@ -333,8 +333,11 @@ async def _ask(work: Pass, model: ConcurrentModel, todo: Any, sink: _Sink, cache
 
 def _row(completion: Completion, latency: float | None) -> dict[str, Any]:
     error = completion.error
+    text = completion.text
+    if not text.isascii():  # half a surrogate pair is no text that could be stored
+        text = text.encode("utf-8", "replace").decode()
     return {
-        "output": None if error is not None else completion.text,
+        "output": None if error is not None else text,
         "logprob": completion.logprob,
         "tokens": completion.tokens,
         "latency_s": latency,

@@ -133,7 +133,9 @@ class Recorded:
         numbers = pl.DataFrame({"sample": pl.int_range(first, first + request.n, dtype=pl.Int64, eager=True)})
         known = [column for column in ANSWERED if column in self.records.columns]
         answers = self.records.select("item", "sample", *known)
-        asked = self._found(items, rewritten=request.rewritten).join(numbers, how="cross", maintain_order="left_right")
+        asked = self._found(items, rewritten=request.rewritten).join(
+            numbers, how="cross", maintain_order="left_right"
+        )
         rows = asked.join(answers, on=["item", "sample"], how="left", maintain_order="left")
         plural = pl.when(pl.col("samples") == 1).then(pl.lit("sample")).otherwise(pl.lit("samples"))
         error = (

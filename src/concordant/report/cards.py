@@ -121,11 +121,7 @@ def cards(result: Result, k: int = 10, limit: int = 2000) -> list[Card]:
     """
     if not result.answers:  # read from a run of which only the findings are known
         return []
-    order = result.verdicts.with_row_index("row").filter(pl.col("agreement") < 1)
-    ties = [name for name in ("negative_flip", "positive_flip") if name in order.columns]
-    down = [False, *[True] * len(ties), False]
-    order = order.sort("agreement", *ties, "row", descending=down, nulls_last=True).head(k)
-    table = result._few(order["row"])
+    table = result.worst(k)
     options = _options(result, table["id"])
     return [_card(result, _Row(table, options, row), limit) for row in range(len(table))]
 

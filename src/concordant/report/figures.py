@@ -146,10 +146,11 @@ def reason(result: GateResult) -> str:
     The clause stands beside the state and the figure, and repeats neither.
     """
     unit = one_line(result.finding.unit)
-    if result.state == "holds":
-        return f"within the bound, {with_p(result.p_holds)}"
-    if result.state == "fails":
-        return f"beyond the bound, {with_p(result.p_fails)}"
-    if result.needed_n is None:
+    if result.state != "undecided":
+        side, p = ("within", result.p_holds) if result.state == "holds" else ("beyond", result.p_fails)
+        return f"{side} the bound, {'by a confidence sequence' if math.isnan(p) else with_p(p)}"
+    if result.finding.value in (result.gate.low, result.gate.high):
         return f"the estimate lies on the bound; more {unit} would hardly decide it"
+    if result.needed_n is None:
+        return f"too few {unit} to say how many would decide it"
     return f"about {about_n(result.needed_n)} {unit} would decide it"

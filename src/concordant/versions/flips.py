@@ -92,6 +92,7 @@ class Flips(Relation):
         AGREEMENT,
         Measure("error_rate_old", "old_error", "lower", "items on which the old version gave no answer"),
         Measure("error_rate_new", "new_error", "lower", "items on which the new version gave no answer"),
+        RELATIVE,
     )
 
     def __init__(self, against: Model) -> None:
@@ -126,7 +127,8 @@ class Flips(Relation):
 
     def summarize(self, verdicts: Verdicts) -> list[Finding]:
         """Estimate every measure; the gain carries McNemar's exact p, or where items are clustered that of the t test."""
-        findings = [f for f in map(verdicts.finding, self.measures) if f is not None]
+        means = (measure for measure in self.measures if measure is not RELATIVE)
+        findings = [finding for finding in map(verdicts.finding, means) if finding is not None]
         negative, positive = verdicts["negative_flip"], verdicts["positive_flip"]
         graded = ~np.isnan(negative)
         if not graded.any():

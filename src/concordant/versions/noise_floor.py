@@ -69,7 +69,7 @@ class NoiseFloor(Relation):
     batch_size
         The batch size of that repeat.
     seed
-        Seed of the other sampling and of the shuffle.
+        Seed of the other sampling and of the shuffle; it must not be the seed of the run.
 
     Examples
     --------
@@ -88,7 +88,7 @@ class NoiseFloor(Relation):
         *,
         repeats: Sequence[str] = REPEATS,
         batch_size: int = 1,
-        seed: int = 1,
+        seed: int = 1_000_003,
     ) -> None:
         for repeat in repeats:
             if repeat not in REPEATS:
