@@ -8,7 +8,8 @@ import time
 import concordant as cc
 from bench.local_server import running
 from bench.timing import Figure, peer
-from concordant.core.run import Pass, run
+from concordant.core.passes import Pass
+from concordant.core.run import run
 from concordant.core.store import MemoryStore
 
 N, LATENCY, CONCURRENCY = 2000, 0.020, 64

@@ -66,11 +66,11 @@ checks:
 FORKS = """\
 import os, sys
 import numpy, polars, scipy.stats, yaml, pydantic
-import concordant.core.run
+import concordant.core.sink
 import concordant.models.adapters, concordant.models.load, concordant.report.sanitize, concordant.suite, concordant.versions
 import concordant.variants.resample, concordant.versions.flips
 from concordant.cli.main import main
-concordant.core.run.FLUSH_SECONDS = 0.02
+concordant.core.sink.FLUSH_SECONDS = 0.02
 print("ready", flush=True)
 for line in sys.stdin:
     child = os.fork()
@@ -205,7 +205,7 @@ def test_stopping_by_ctrl_c_is_quick_and_keeps_what_is_recorded(folder, during):
 def suite(folder, monkeypatch):
     monkeypatch.setenv("ASKED", str(folder / "asked.txt"))
     monkeypatch.setenv("SLEEP", "0")
-    monkeypatch.setattr("concordant.core.run.FLUSH_SECONDS", 0.0)
+    monkeypatch.setattr("concordant.core.sink.FLUSH_SECONDS", 0.0)
     return Suite.read(folder / "check.yaml", trust_code=True)
 
 

@@ -12,9 +12,11 @@ import pytest
 
 from concordant.core.cache import AnswerCache
 from concordant.core.errors import ModelError
+from concordant.core.flight import GIVE_UP_AFTER
 from concordant.core.items import Items
 from concordant.core.model import Completion, Prompt, Request
-from concordant.core.run import GIVE_UP_AFTER, Pass, run
+from concordant.core.passes import Pass
+from concordant.core.run import run
 from concordant.core.store import MemoryStore
 
 

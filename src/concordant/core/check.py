@@ -25,7 +25,7 @@ from concordant.core.progress import progress_bars
 from concordant.core.relation import Relation, Verdicts
 from concordant.core.results import Report, Result
 from concordant.core.rounds import decide_now, gated_measures, rounds
-from concordant.core.run import Progress, run
+from concordant.core.run import run
 from concordant.core.slices import slice_columns
 from concordant.core.store import MemoryStore, RunFolder, Store
 from concordant.core.turns import EpisodeRelation
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from concordant.core.grading import Grader
     from concordant.core.items import Items
+    from concordant.core.passes import Progress
 
 T = TypeVar("T")
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from concordant.core.behaviours import Behaviours, align
 from concordant.core.grading import Grader, default_grader, grader
 from concordant.core.model import BatchModel, ConcurrentModel
+from concordant.core.passes import Pass
 from concordant.core.registry import lookup
-from concordant.core.run import Pass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
