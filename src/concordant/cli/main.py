@@ -21,9 +21,11 @@ from typer.core import TyperGroup
 
 from concordant.cli.cache import cache
 from concordant.cli.check import check
+from concordant.cli.cite import cite
 from concordant.cli.compare import compare
 from concordant.cli.info import info
 from concordant.cli.listing import list_names
+from concordant.cli.papers import papers
 from concordant.cli.report import report
 from concordant.cli.validate import validate
 from concordant.core.errors import ConcordantError
@@ -34,6 +36,8 @@ VERBS = {
     "report": report,
     "validate": validate,
     "list": list_names,
+    "papers": papers,
+    "cite": cite,
     "cache": cache,
     "info": info,
 }
