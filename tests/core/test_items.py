@@ -214,6 +214,30 @@ def test_a_frame_of_items_needs_its_columns():
 # -- data sets of the hub ------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def hub(monkeypatch, tmp_path):
+    """The real library of hub data sets, with its cache in a folder of the test and no network."""
+    pytest.importorskip("datasets", reason="the extra hub is not installed")
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_OFFLINE", True)
+    datasets.disable_progress_bars()
+    folder = tmp_path / "sums"
+    folder.mkdir()
+    pl.DataFrame(RECORDS).write_parquet(folder / "test.parquet")
+    return folder
+
+
+def test_hub_data_sets(hub):
+    assert Items.read(f"hf-dataset:{hub}").digest() == simple().digest()
+    assert Items.read(f"hf-dataset:{hub}:test").digest() == simple().digest()
+    assert Items.read(f"hf-dataset:{hub}:test[:1]").digest() == simple().head(1).digest()
+    assert len(Items.read(f"hf-dataset:{hub}", limit=1)) == 1
+    with pytest.raises(DataError, match=r'^hf-dataset:.*:train cannot be loaded: Unknown split "train"'):
+        Items.read(f"hf-dataset:{hub}:train")
+
+
 @pytest.mark.parametrize(
     ("source", "asked"),
     [
@@ -222,17 +246,18 @@ def test_a_frame_of_items_needs_its_columns():
         ("hf-dataset:openai/gsm8k/main:train[:5]", ("openai/gsm8k", "main", "train[:5]")),
     ],
 )
-def test_hub_data_sets(monkeypatch, source, asked):
+def test_names_of_hub_data_sets(monkeypatch, source, asked):
     calls = []
 
     def load_dataset(path, config, split):
         calls.append((path, config, split))
-        return SimpleNamespace(data=SimpleNamespace(table=pa.Table.from_pylist(RECORDS)))
+        message = "offline"
+        raise ConnectionError(message)
 
     monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=load_dataset))
-    assert Items.read(source).digest() == simple().digest()
-    assert len(Items.read(source, limit=1)) == 1
-    assert calls == [asked] * 2
+    with pytest.raises(DataError, match="cannot be loaded: offline"):
+        Items.read(source)
+    assert calls == [asked]
 
 
 def test_hub_data_sets_that_cannot_be_had(monkeypatch):

@@ -9,6 +9,7 @@ numpy array again.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,6 @@ from concordant.core.tables import read_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -286,13 +286,13 @@ class Items:
 def _hub_dataset(name: str, limit: int | None) -> pl.DataFrame:
     datasets = require("datasets", "hub", "hub data sets")
     path, _, split = name.partition(":")
-    parts = path.split("/")
+    parts = [path] if Path(path).is_dir() else path.split("/")
     config = parts.pop() if len(parts) == 3 else None
     try:
-        table = datasets.load_dataset("/".join(parts), config, split=split or "test")
+        table = datasets.load_dataset("/".join(parts), config, split=split or "test").with_format("arrow")[:]
     except Exception as error:
         message = f"hf-dataset:{name} cannot be loaded: {str(error).splitlines()[0]}"
         raise DataError(message) from None
-    frame = pl.from_arrow(table.data.table)
+    frame = pl.from_arrow(table)
     assert isinstance(frame, pl.DataFrame)
     return frame if limit is None else frame.head(limit)
