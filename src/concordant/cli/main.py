@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
@@ -53,6 +54,9 @@ class Verbs(TyperGroup):
         """Run the command and exit with its code."""
         given = extra.get("args", args[0] if args else None)
         words = list(sys.argv[1:] if given is None else given)
+        for stream in (sys.stdout, sys.stderr):  # a sign that the terminal cannot show must not end a run
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="replace")
         debug = "--debug" in words
         words = [word for word in words if word != "--debug"] or ["--help"]
         sys.exit(self._code(extra.get("prog_name") or "concordant", words, debug=debug))
