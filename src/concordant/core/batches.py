@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from concordant.core.errors import ConcordantError, ModelError
+from concordant.core.errors import ConcordantError, ModelError, described, first_line
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -81,15 +81,11 @@ def _bisect(
                 continue
             failures += 1
             if not any_answer and failures >= min(3, len(items)):
-                message = f"model {model.name!r} raised {type(error).__name__} on every item it was given: {_short(error)}"
+                what = f"raised {type(error).__name__} on every item it was given"
+                message = f"model {model.name!r} {what}: {first_line(error)}"
                 raise ModelError(message) from error
-            lost = pl.DataFrame(
-                {
-                    "output": [None] * request.n,
-                    "error": [f"{type(error).__name__}: {_short(error)}"] * request.n,
-                }
-            )
-            frames.append((part, lost))
+            lost = {"output": [None] * request.n, "error": [described(error)] * request.n}
+            frames.append((part, pl.DataFrame(lost)))
     joined = pl.concat(
         [f.with_columns(_id=p.ids.gather(np.repeat(np.arange(len(p)), request.n))) for p, f in frames],
         how="diagonal_relaxed",
@@ -104,8 +100,3 @@ def _halves(items: Items) -> list[Items]:
     middle = len(items) // 2
     index = np.arange(len(items))
     return [items.rows(index[middle:]), items.rows(index[:middle])] if middle else [items]
-
-
-def _short(error: BaseException) -> str:
-    text = str(error).strip().split("\n", 1)[0]
-    return text if len(text) <= 300 else text[:300] + "..."

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from concordant.core.errors import DataError, nearest
+from concordant.core.errors import DataError, first_line, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -92,7 +92,7 @@ def to_polars(frame: Any, source: str) -> pl.DataFrame:
     try:
         table = pl.from_pandas(frame) if hasattr(frame, "iloc") else pl.from_arrow(frame)
     except Exception as error:
-        what = f"got {type(frame).__name__} ({str(error).splitlines()[0]})"
+        what = f"got {type(frame).__name__} ({first_line(error)})"
         message = f"{source}: allowed is a polars, pandas or Arrow data frame, {what}"
         raise DataError(message) from None
     return table if isinstance(table, pl.DataFrame) else table.to_frame()

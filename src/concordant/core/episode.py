@@ -16,7 +16,7 @@ from typing import Any, overload
 
 import polars as pl
 
-from concordant.core.errors import ConcordantError, ModelError
+from concordant.core.errors import ConcordantError, ModelError, described
 from concordant.core.items import Items
 from concordant.core.model import (
     BatchModel,
@@ -121,7 +121,7 @@ class Episode:
         except ConcordantError:  # what concerns all items
             raise
         except Exception as error:
-            said = str(error) if isinstance(error, EpisodeError) else f"{type(error).__name__}: {error}"
+            said = str(error) if isinstance(error, EpisodeError) else described(error)
             return {"output": None, "turns": None, "transcript": None, "error": said}
         answers = (
             [result]

@@ -66,6 +66,29 @@ def nearest(name: str, options: Iterable[str]) -> str:
     return f"known: {', '.join(known)}" if known else "there are none"
 
 
+def first_line(error: BaseException, limit: int = 300) -> str:
+    r"""Return the first line of what an exception says, cut to `limit` characters; empty where it says nothing.
+
+    Examples
+    --------
+    >>> first_line(ValueError("a is not b\nwhere a is ..."))
+    'a is not b'
+    """
+    text = str(error).strip().split("\n", 1)[0]
+    return text if len(text) <= limit else f"{text[:limit]}..."
+
+
+def described(error: BaseException) -> str:
+    """Return the kind of an exception and its first line, as what befell one item is recorded.
+
+    Examples
+    --------
+    >>> described(KeyError("question"))
+    "KeyError: 'question'"
+    """
+    return f"{type(error).__name__}: {first_line(error)}"
+
+
 def require(module: str, extra: str, purpose: str) -> ModuleType:
     """Import an optional `module`, or say which extra brings it.
 

@@ -18,7 +18,7 @@ import polars as pl
 
 from concordant.core.columns import ROLES, array_series, choice_lists, name_roles, to_polars, to_series
 from concordant.core.content import content_ids, frame_digest
-from concordant.core.errors import DataError, nearest, require
+from concordant.core.errors import DataError, first_line, nearest, require
 from concordant.core.tables import read_table
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class Items:
         try:
             frame = pl.DataFrame(rows, infer_schema_length=None, strict=False)
         except (pl.exceptions.PolarsError, TypeError) as error:
-            message = f"the records do not fit into one table: {str(error).splitlines()[0]}"
+            message = f"the records do not fit into one table: {first_line(error)}"
             raise DataError(message) from None
         return cls.from_frame(frame, **columns)
 
@@ -291,7 +291,7 @@ def _hub_dataset(name: str, limit: int | None) -> pl.DataFrame:
     try:
         table = datasets.load_dataset("/".join(parts), config, split=split or "test").with_format("arrow")[:]
     except Exception as error:
-        message = f"hf-dataset:{name} cannot be loaded: {str(error).splitlines()[0]}"
+        message = f"hf-dataset:{name} cannot be loaded: {first_line(error)}"
         raise DataError(message) from None
     frame = pl.from_arrow(table)
     assert isinstance(frame, pl.DataFrame)

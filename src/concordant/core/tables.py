@@ -17,7 +17,7 @@ from typing import Any
 
 import polars as pl
 
-from concordant.core.errors import DataError
+from concordant.core.errors import DataError, first_line
 
 FORMATS = {
     ".jsonl": "jsonl",
@@ -121,7 +121,7 @@ def _parquet(path: Path, limit: int | None) -> pl.DataFrame:
     try:
         return pl.read_parquet(path, n_rows=limit)
     except (pl.exceptions.PolarsError, OSError) as error:
-        message = f"{path} is not a readable Parquet file: {_first_line(error)}"
+        message = f"{path} is not a readable Parquet file: {first_line(error)}"
         raise DataError(message) from None
 
 
@@ -144,7 +144,7 @@ def _separated(path: Path, text: str, format: str, limit: int | None) -> pl.Data
             frame = pl.read_csv(text.encode(), separator=separator, n_rows=limit, infer_schema_length=rows)
         except pl.exceptions.PolarsError as error:
             _check_row_lengths(path, text, separator)
-            said = _first_line(error)
+            said = first_line(error)
             continue
         frame = _with_leading_zeros(frame, text, separator)
         if frame.width > 1 and frame[:, -1].has_nulls():  # the end of a torn row would be read as null
@@ -185,7 +185,7 @@ def _from_rows(path: Path, rows: list[dict[str, Any]]) -> pl.DataFrame:
     try:
         return pl.DataFrame(rows, infer_schema_length=None, strict=False)
     except (pl.exceptions.PolarsError, TypeError, OverflowError, UnicodeEncodeError) as error:
-        message = f"{path}: the rows do not fit into one table: {_first_line(error)}"
+        message = f"{path}: the rows do not fit into one table: {first_line(error)}"
         raise DataError(message) from None
 
 
@@ -222,7 +222,3 @@ def _check_row_lengths(path: Path, text: str, separator: str) -> None:
         elif row and len(row) != expected:
             message = f"{path}, line {reader.line_num}: {len(row)} fields where the header has {expected}"
             raise DataError(message)
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().split("\n", 1)[0]

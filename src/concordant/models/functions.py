@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from concordant.core.columns import to_series
-from concordant.core.errors import ConcordantError
+from concordant.core.errors import ConcordantError, described
 from concordant.core.model import Completion
 from concordant.models.fingerprints import fingerprint as fingerprint_of
 from concordant.models.rows import checked, completion_rows, inputs_of, repeat
@@ -140,7 +140,7 @@ class AsyncFunctionModel:
             except ConcordantError:
                 raise
             except Exception as error:
-                return Completion("", error=_description(error))
+                return Completion("", error=described(error))
 
         return list(await asyncio.gather(*(sample() for _ in range(request.n))))
 
@@ -176,7 +176,7 @@ def _each(call: Callable[[Any], Any], rows: Iterable[Any]) -> tuple[list[Any], l
         except Exception as error:
             first = first or error
             outputs.append(None)
-            errors.append(_description(error))
+            errors.append(described(error))
     if first is not None and None not in errors:
         raise first
     return outputs, errors
@@ -200,7 +200,3 @@ def _completion(output: Any, error: str | None = None) -> Completion:
     if output is None:
         return Completion("", error=error or "the function returned no text")
     return Completion(str(output))
-
-
-def _description(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"[:300]

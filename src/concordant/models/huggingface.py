@@ -6,7 +6,7 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from concordant.core.errors import ModelError, require
+from concordant.core.errors import ModelError, first_line, require
 from concordant.models.fingerprints import files_fingerprint
 
 if TYPE_CHECKING:
@@ -121,8 +121,7 @@ def _locate(source: str, revision: str | None, patterns: tuple[str, ...]) -> tup
             ignore_patterns=["original/*", "consolidated*"],  # the same weights again, in another form
         )
     except Exception as error:
-        reason = str(error).strip().splitlines()[0]
-        message = f"hf:{source} is neither a folder nor a model that the hub gives: {reason}"
+        message = f"hf:{source} is neither a folder nor a model that the hub gives: {first_line(error)}"
         raise ModelError(message) from None
     return Path(fetched), source + (f"@{revision or at}" if revision or at else "")
 
@@ -155,7 +154,7 @@ def _device(device: str, label: str) -> str:
     try:
         torch.empty(0, device=device)
     except Exception as error:
-        message = f"hf:{label}: the device {device!r} cannot be used: {str(error).strip().splitlines()[0]}"
+        message = f"hf:{label}: the device {device!r} cannot be used: {first_line(error)}"
         raise ModelError(message) from None
     return device
 

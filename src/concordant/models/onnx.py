@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import polars as pl
 
-from concordant.core.errors import ModelError, require
+from concordant.core.errors import ModelError, first_line, require
 from concordant.models.fingerprints import files_fingerprint
 from concordant.models.rows import answer_frame, inputs_of, repeat
 
@@ -134,7 +134,7 @@ class OnnxModel:
         try:
             return self._session.run(None, rows)  # type: ignore[no-any-return]
         except Exception as error:
-            message = f"model {self.name!r} cannot take its inputs: {str(error).strip().splitlines()[0]}"
+            message = f"model {self.name!r} cannot take its inputs: {first_line(error)}"
             raise ModelError(message) from None
 
     def _read(self, columns: Sequence[Any]) -> tuple[Any, NDArray[Any] | None]:
@@ -178,7 +178,7 @@ def _session(path: Path, threads: int) -> Any:
     try:
         return runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        message = f"{path} cannot be run by ONNX Runtime: {str(error).strip().splitlines()[0]}"
+        message = f"{path} cannot be run by ONNX Runtime: {first_line(error)}"
         raise ModelError(message) from None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from concordant.core.errors import ModelError, require
+from concordant.core.errors import ModelError, described, require
 from concordant.models.fingerprints import files_fingerprint
 from concordant.models.predictors import PredictorModel
 
@@ -69,9 +69,7 @@ def _load_skops(path: Path, trusted: str | Sequence[str]) -> Any:
         if not unknown:
             return io.load(path, trusted=[kind for kind in allowed if kind])
     except Exception as error:
-        message = (
-            f"{path} cannot be loaded by skops: {type(error).__name__}: {str(error).strip().splitlines()[0]}"
-        )
+        message = f"{path} cannot be loaded by skops: {described(error)}"
         raise ModelError(message) from None
     kinds = ",".join(sorted(unknown))
     message = f"{path} holds types that are not known to be harmless: if you trust them, pass trusted={kinds}"
@@ -90,5 +88,5 @@ def _load_pickle(path: Path, *, trust_pickle: bool) -> Any:
     try:
         return joblib.load(path)
     except Exception as error:
-        message = f"{path} cannot be unpickled: {type(error).__name__}: {error}"
+        message = f"{path} cannot be unpickled: {described(error)}"
         raise ModelError(message) from None

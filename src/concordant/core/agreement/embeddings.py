@@ -11,7 +11,7 @@ import polars as pl
 
 from concordant.core.agreement.pairs import check_pair, where_judged
 from concordant.core.answers.reading import as_text
-from concordant.core.errors import ConfigError, DataError, require
+from concordant.core.errors import ConfigError, DataError, first_line, require
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -80,6 +80,6 @@ def _sentence_model(name: str) -> Encoder:
     try:
         model = library.SentenceTransformer(name)
     except Exception as error:
-        message = f"the embedding model {name!r} cannot be loaded: {str(error).splitlines()[0]}"
+        message = f"the embedding model {name!r} cannot be loaded: {first_line(error)}"
         raise ConfigError(message) from None
     return lambda texts: model.encode(texts, show_progress_bar=False, convert_to_numpy=True)

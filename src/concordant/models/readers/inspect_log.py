@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import polars as pl
 
-from concordant.core.errors import DataError, nearest
+from concordant.core.errors import DataError, first_line, nearest
 from concordant.models.readers.rows import frame_of
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def _member(path: Path, file: IO[bytes], archive: zipfile.ZipFile, info: zipfile
         data = _unpacked(file, archive, info)
         content = json.loads(data)
     except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, struct.error) as error:
-        message = f"{path}, member {info.filename}: torn or damaged ({str(error).splitlines()[0]})"
+        message = f"{path}, member {info.filename}: torn or damaged ({first_line(error)})"
         raise DataError(message) from None
     if not isinstance(content, dict):
         message = f"{path}, member {info.filename}: allowed is a JSON object, got {type(content).__name__}"
