@@ -182,7 +182,7 @@ def test_arrays_that_do_not_fit(more, message):
             "ids must be texts, one for every item",
         ),
         ([{"id": ["a"], "input": "x"}], {}, r"ids must be texts or numbers, got List\(String\)"),
-        ([{"input": "x"}, {"input": MESSAGES}], {}, "the records do not fit into one table"),
+        ([{"input": "x"}, {"input": MESSAGES}], {}, "the items: the rows do not fit into one table"),
     ],
 )
 def test_bad_records(records, columns, message):

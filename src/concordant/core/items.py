@@ -19,7 +19,7 @@ import polars as pl
 from concordant.core.columns import ROLES, array_series, choice_lists, name_roles, to_polars, to_series
 from concordant.core.content import content_ids, frame_digest
 from concordant.core.errors import DataError, first_line, nearest, require
-from concordant.core.tables import read_table
+from concordant.core.tables import frame_of_rows, read_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -100,12 +100,7 @@ class Items:
         if not rows:
             message = "no items were given"
             raise DataError(message)
-        try:
-            frame = pl.DataFrame(rows, infer_schema_length=None, strict=False)
-        except (pl.exceptions.PolarsError, TypeError) as error:
-            message = f"the records do not fit into one table: {first_line(error)}"
-            raise DataError(message) from None
-        return cls.from_frame(frame, **columns)
+        return cls.from_frame(frame_of_rows(rows, "the items"), **columns)
 
     @classmethod
     def from_frame(cls, frame: Any, *, source: str = "the items", **columns: str) -> Items:

@@ -1,6 +1,6 @@
 """Table files into data frames: JSONL, JSON, CSV, TSV and Parquet, with an error that names the line.
 
-The one place where table files are read; items and the readers of recorded behaviour stand on it. The fast
+The one place where table and JSON files are read; items and the readers of recorded behaviour stand on it. The fast
 native readers of polars do the work; only when one of them refuses a file is it gone through line by line, to
 say where it is broken.
 """
@@ -12,12 +12,16 @@ import io
 import json
 import re
 import zlib
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from concordant.core.errors import DataError, first_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 FORMATS = {
     ".jsonl": "jsonl",
@@ -72,9 +76,7 @@ def read_table(path: str | Path, format: str | None = None, limit: int | None = 
     path = Path(path)
     _check_there(path)
     format = format or table_format(path)
-    frame = (
-        _parquet(path, limit) if format == "parquet" else _text_table(path, read_text(path), format, limit)
-    )
+    frame = _parquet(path, limit) if format == "parquet" else _text_table(path, format, limit)
     if frame.is_empty():
         message = f"{path} holds no rows"
         raise DataError(message)
@@ -91,6 +93,46 @@ def read_text(path: str | Path) -> str:
         line = data.count(b"\n", 0, error.start) + 1
         byte = f"byte {data[error.start]:#04x}"
         message = f"{path}, line {line}: not UTF-8 text ({byte}); save the file as UTF-8"
+        raise DataError(message) from None
+
+
+def json_document(path: str | Path) -> Any:
+    """Read a JSON file; a `DataError` says where it is malformed."""
+    try:
+        return json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        message = f"{path}, line {error.lineno}, column {error.colno}: malformed JSON: {error.msg}"
+        raise DataError(message) from None
+    except RecursionError:
+        message = f"{path}: malformed JSON: nested too deeply"
+        raise DataError(message) from None
+
+
+def json_lines(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Go through the objects of a JSONL file with their line numbers; a `DataError` names a line that is none."""
+    for number, line in enumerate(read_text(path).split("\n"), start=1):  # U+2028 may stand in JSON
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            message = f"{path}, line {number}: malformed JSON: {error.msg} (column {error.colno})"
+            raise DataError(message) from None
+        except RecursionError:
+            message = f"{path}, line {number}: malformed JSON: nested too deeply"
+            raise DataError(message) from None
+        if not isinstance(row, dict):
+            message = f"{path}, line {number}: allowed is one JSON object a line, got {type(row).__name__}"
+            raise DataError(message)
+        yield number, row
+
+
+def frame_of_rows(rows: list[dict[str, Any]], source: str) -> pl.DataFrame:
+    """Make a data frame of dictionaries; a `DataError` names the `source` where they do not fit together."""
+    try:
+        return pl.DataFrame(rows, infer_schema_length=None, strict=False)
+    except (pl.exceptions.PolarsError, TypeError, OverflowError, UnicodeEncodeError) as error:
+        message = f"{source}: the rows do not fit into one table: {first_line(error)}"
         raise DataError(message) from None
 
 
@@ -125,19 +167,20 @@ def _parquet(path: Path, limit: int | None) -> pl.DataFrame:
         raise DataError(message) from None
 
 
-def _text_table(path: Path, text: str, format: str, limit: int | None) -> pl.DataFrame:
+def _text_table(path: Path, format: str, limit: int | None) -> pl.DataFrame:
     if format == "json":
-        return _json(path, text, limit)
+        return _json_table(path, limit)
     if format == "jsonl":
         try:
-            frame = pl.read_ndjson(text.encode(), infer_schema_length=None)
+            frame = pl.read_ndjson(read_text(path).encode(), infer_schema_length=None)
         except pl.exceptions.PolarsError:
-            frame = _from_rows(path, _json_lines(path, text, limit))
+            frame = frame_of_rows([row for _, row in islice(json_lines(path), limit)], str(path))
         return frame if limit is None else frame.head(limit)
-    return _separated(path, text, format, limit)
+    return _separated(path, format, limit)
 
 
-def _separated(path: Path, text: str, format: str, limit: int | None) -> pl.DataFrame:
+def _separated(path: Path, format: str, limit: int | None) -> pl.DataFrame:
+    text = read_text(path)
     separator = "\t" if format == "tsv" else ","
     for rows in (10_000, None):  # None for a column that looks like numbers at first and holds text later
         try:
@@ -165,50 +208,13 @@ def _with_leading_zeros(frame: pl.DataFrame, text: str, separator: str) -> pl.Da
     return frame.with_columns(raw[name] for name in zeros)
 
 
-def _json(path: Path, text: str, limit: int | None) -> pl.DataFrame:
-    try:
-        document = json.loads(text)
-    except json.JSONDecodeError as error:
-        message = f"{path}, line {error.lineno}, column {error.colno}: malformed JSON: {error.msg}"
-        raise DataError(message) from None
-    except RecursionError:
-        message = f"{path}: malformed JSON: nested too deeply"
-        raise DataError(message) from None
+def _json_table(path: Path, limit: int | None) -> pl.DataFrame:
+    document = json_document(path)
     rows = document.get("rows") if isinstance(document, dict) else document
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         message = f"{path}: allowed is an array of objects, or an object with such an array under 'rows'"
         raise DataError(message)
-    return _from_rows(path, rows[:limit])
-
-
-def _from_rows(path: Path, rows: list[dict[str, Any]]) -> pl.DataFrame:
-    try:
-        return pl.DataFrame(rows, infer_schema_length=None, strict=False)
-    except (pl.exceptions.PolarsError, TypeError, OverflowError, UnicodeEncodeError) as error:
-        message = f"{path}: the rows do not fit into one table: {first_line(error)}"
-        raise DataError(message) from None
-
-
-def _json_lines(path: Path, text: str, limit: int | None) -> list[dict[str, Any]]:
-    rows = []
-    for number, line in enumerate(text.split("\n"), start=1):  # not splitlines: U+2028 may stand in JSON
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            message = f"{path}, line {number}: malformed JSON: {error.msg} (column {error.colno})"
-            raise DataError(message) from None
-        except RecursionError:
-            message = f"{path}, line {number}: malformed JSON: nested too deeply"
-            raise DataError(message) from None
-        if not isinstance(row, dict):
-            message = f"{path}, line {number}: allowed is one JSON object a line, got {type(row).__name__}"
-            raise DataError(message)
-        rows.append(row)
-        if limit is not None and len(rows) == limit:
-            break
-    return rows
+    return frame_of_rows(rows[:limit], str(path))
 
 
 def _check_row_lengths(path: Path, text: str, separator: str) -> None:

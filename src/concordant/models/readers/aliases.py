@@ -2,52 +2,40 @@
 
 from __future__ import annotations
 
-_LAST = ("answer", "solution")
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
 
 ALIASES = {
-    "item": ("item", "id", "item_id", "doc_id", "question_id", "sample_id", "example_id", "uid", "key"),
-    "sample": ("sample", "sample_index", "epoch", "trial", "repeat", "repetition"),
-    "input": ("input", "question", "prompt", "query", "messages", "instruction", "problem", "text"),
-    "output": (
-        *(
-            "output",
-            "response",
-            "completion",
-            "prediction",
-            "predicted",
-            "pred",
-            "parsed_answer",
-            "model_answer",
-        ),
-        *("generation", "generated_text", "model_output", *_LAST),
+    "item": _words("item id item_id doc_id question_id sample_id example_id uid key"),
+    "sample": _words("sample sample_index epoch trial repeat repetition"),
+    "input": _words("input question prompt query messages instruction problem text"),
+    "output": _words(
+        "output response completion prediction predicted pred parsed_answer model_answer generation"
+        " generated_text model_output answer solution"
     ),
-    "reference": (
-        *(
-            "reference",
-            "target",
-            "gold",
-            "label",
-            "ground_truth",
-            "right_answer",
-            "expected",
-            "expected_output",
-        ),
-        *("correct_answer", "gold_answer", *_LAST),
+    "reference": _words(
+        "reference target gold label ground_truth right_answer expected expected_output correct_answer"
+        " gold_answer answer solution"
     ),
-    "choices": ("choices", "options"),
-    "correct": ("correct", "is_correct", "passed", "success", "acc", "exact_match"),
-    "score": ("score", "reward"),
-    "logprob": ("logprob", "log_prob", "logprobs_sum"),
-    "tokens": ("tokens", "output_tokens", "completion_tokens", "n_tokens"),
-    "latency_s": ("latency_s", "latency", "duration_s", "total_time"),
-    "error": ("error", "error_message", "exception"),
-    "group": ("group", "cluster"),
+    "choices": _words("choices options"),
+    "correct": _words("correct is_correct passed success acc exact_match"),
+    "score": _words("score reward"),
+    "logprob": _words("logprob log_prob logprobs_sum"),
+    "tokens": _words("tokens output_tokens completion_tokens n_tokens"),
+    "latency_s": _words("latency_s latency duration_s total_time"),
+    "error": _words("error error_message exception"),
+    "group": _words("group cluster"),
 }
 """Column of the records to usual names, folded, in the order of preference.
 
 ``answer`` and ``solution`` come last among outputs and references: they are the output where nothing else is,
 and the reference where something else is the output.
 """
+
+TAKEN = frozenset(ALIASES) - {"group"}
+"""Names that further fields of a log cannot take; `group` they may: it then says what belongs together."""
 
 
 def fold(name: str) -> str:

@@ -48,20 +48,16 @@ def as_number(values: pl.Series) -> pl.Series:
 
 def as_count(values: pl.Series) -> pl.Series:
     """Cast to Int64; NaN and an empty text are null."""
-    return (
-        values.cast(pl.Int64)
-        if values.dtype.is_integer()
-        else as_number(values).fill_nan(None).cast(pl.Int64, strict=False)
-    )
+    if values.dtype.is_integer():
+        return values.cast(pl.Int64)
+    return as_number(values).fill_nan(None).cast(pl.Int64, strict=False)
 
 
 def as_text(values: pl.Series) -> pl.Series:
     """Cast to String, whole numbers without a fraction and nested values as JSON."""
-    if (
-        values.dtype.is_float()
-        and (values.is_null() | (values.is_finite() & (values == values.round()))).all()
-    ):
-        values = values.cast(pl.Int64)
+    if values.dtype.is_float():
+        is_whole = values.is_null() | (values.is_finite() & (values == values.round()))
+        values = values.cast(pl.Int64) if is_whole.all() else values
     if values.dtype.is_nested():
         texts = [None if value is None else json.dumps(value, default=str) for value in values.to_list()]
         return pl.Series(values.name, texts, dtype=pl.String)

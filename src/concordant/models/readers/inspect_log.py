@@ -20,30 +20,17 @@ from typing import IO, TYPE_CHECKING, Any
 import polars as pl
 
 from concordant.core.errors import DataError, first_line, nearest
-from concordant.models.readers.rows import frame_of
+from concordant.models.readers.aliases import TAKEN
+from concordant.models.readers.rows import frame_of, plain_fields
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 ZSTANDARD = 93
 LETTERS = {"C": 1.0, "I": 0.0, "P": 0.5, "N": 0.0, "yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
-RESERVED = {
-    *(
-        "item",
-        "sample",
-        "input",
-        "output",
-        "reference",
-        "choices",
-        "correct",
-        "score",
-        "logprob",
-        "tokens",
-        "latency_s",
-    ),
-    *("error", "model", "answer", "limit"),
-}
-"""Names that metadata cannot take; `group` it may: it then says which samples belong together."""
+RESERVED = TAKEN | {"model", "answer", "limit"}
+"""Names that metadata cannot take."""
+
 _SAMPLE = re.compile(r"samples/(?P<name>.+_epoch_\d+)(?P<chunked>/sample)?\.json")
 
 
@@ -114,17 +101,14 @@ def inspect_frame(
     graded = [_value(sample, name, key) for sample in samples]
     if key is None and any(isinstance(value, dict) for value in graded):
         keys = dict.fromkeys(k for value in graded if isinstance(value, dict) for k in value)
-        message = f"{path}: scorer {name!r} gives several values; say which: " + " or ".join(
-            f"scorer={name}.{k}" for k in keys
-        )
+        options = " or ".join(f"scorer={name}.{k}" for k in keys)
+        message = f"{path}: scorer {name!r} gives several values; say which: {options}"
         raise DataError(message)
     scores = [_number(value) for value in graded]
     is_grade = all(s in (0.0, 1.0, None) or v == "P" for v, s in zip(graded, scores, strict=True))
+    correct = [None if s is None or not is_grade else s == 1.0 for s in scores]
     return frame.with_columns(
-        pl.Series(
-            "correct", [None if s is None or not is_grade else s == 1.0 for s in scores], dtype=pl.Boolean
-        ),
-        pl.Series("score", scores, dtype=pl.Float64),
+        pl.Series("correct", correct, dtype=pl.Boolean), pl.Series("score", scores, dtype=pl.Float64)
     )
 
 
@@ -246,10 +230,7 @@ def _columns(sample: dict[str, Any], model: str | None, scorer: str | None) -> d
         for name, value in row.items()
         if value is not None or name in ("item", "sample", "output", "input", "error")
     }
-    for name, value in (sample.get("metadata") or {}).items():
-        plain = value if not isinstance(value, (dict, list)) else json.dumps(value)
-        row[f"metadata.{name}" if name in RESERVED else name] = plain
-    return row
+    return row | plain_fields(sample.get("metadata") or {}, RESERVED, "metadata")
 
 
 def _input(sample: dict[str, Any]) -> Any:

@@ -21,6 +21,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from concordant.core.errors import DataError, nearest
+from concordant.models.readers.aliases import TAKEN
 from concordant.models.readers.rows import frame_of
 
 if TYPE_CHECKING:
@@ -32,22 +33,7 @@ if TYPE_CHECKING:
 GRADES = ("acc", "exact_match", "em", "pass@1")
 """Metrics that say whether an answer is right, in the order of preference."""
 
-RESERVED = {
-    *(
-        "item",
-        "sample",
-        "input",
-        "output",
-        "reference",
-        "choices",
-        "correct",
-        "score",
-        "logprob",
-        "choice_logprobs",
-        "tokens",
-    ),
-    *("latency_s", "error", "model", "filter", "response"),
-}
+RESERVED = TAKEN | {"choice_logprobs", "model", "filter", "response"}
 """Names that the fields of a document cannot take."""
 
 
@@ -66,7 +52,7 @@ def lm_eval_frame(
     path
         The file, for messages.
     lines
-        Numbered objects, as `concordant.models.readers.rows.json_lines` gives them.
+        Numbered objects, as `concordant.core.tables.json_lines` gives them.
     filter
         Which filter is meant, where the task has several; by default the last one. The column `filter` says
         which.

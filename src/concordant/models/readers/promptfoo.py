@@ -11,7 +11,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from concordant.core.errors import DataError
-from concordant.models.readers.rows import frame_of
+from concordant.models.readers.aliases import TAKEN
+from concordant.models.readers.rows import frame_of, plain_fields
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,22 +20,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 FAILED_BY_ERROR = 2
-RESERVED = {
-    *(
-        "item",
-        "sample",
-        "input",
-        "output",
-        "reference",
-        "choices",
-        "correct",
-        "score",
-        "logprob",
-        "tokens",
-        "latency_s",
-    ),
-    *("error", "model", "prompt"),
-}
+RESERVED = TAKEN | {"model", "prompt"}
+"""Names that the variables of a test cannot take."""
 
 
 def promptfoo_results(document: Any) -> list[dict[str, Any]] | None:
@@ -80,7 +67,7 @@ def _row(result: dict[str, Any], item: str) -> dict[str, Any]:
     usage = (response.get("tokenUsage") if isinstance(response, dict) else None) or {}
     failed = result.get("failureReason", FAILED_BY_ERROR if output is None else 0) == FAILED_BY_ERROR
     latency = result.get("latencyMs")
-    row = {
+    return {
         "item": item,
         "input": prompt.get("raw") or json.dumps(result["vars"], sort_keys=True),
         "output": None if failed else output,
@@ -91,11 +78,8 @@ def _row(result: dict[str, Any], item: str) -> dict[str, Any]:
         "error": (result.get("error") or "failed without a message") if failed else None,
         "model": provider if isinstance(provider, str) else provider.get("label") or provider["id"],
         "prompt": _template(result),
+        **plain_fields(result["vars"], RESERVED, "vars"),
     }
-    for name, value in result["vars"].items():
-        plain = value if not isinstance(value, (dict, list)) else json.dumps(value)
-        row[f"vars.{name}" if name in RESERVED else name] = plain
-    return row
 
 
 def _template(result: dict[str, Any]) -> str:
@@ -105,6 +89,5 @@ def _template(result: dict[str, Any]) -> str:
 
 def _test(result: dict[str, Any]) -> str:
     test = result.get("testCase") or {}
-    return json.dumps(
-        [result["vars"], test.get("assert"), test.get("description")], sort_keys=True, default=str
-    )
+    asked = [result["vars"], test.get("assert"), test.get("description")]
+    return json.dumps(asked, sort_keys=True, default=str)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from concordant.core.errors import ConfigError, DataError, nearest
-from concordant.core.tables import read_table
+from concordant.core.tables import json_document, json_lines, read_table
 from concordant.models.readers.formats import FORMATS, first_object, recognised
 from concordant.models.readers.inspect_log import inspect_frame, is_inspect, read_eval
 from concordant.models.readers.lm_eval import is_lm_eval, lm_eval_frame
 from concordant.models.readers.promptfoo import is_promptfoo, promptfoo_frame, promptfoo_results
 from concordant.models.readers.records import to_records
-from concordant.models.readers.rows import frame_of, json_document, json_lines, rows_of
+from concordant.models.readers.rows import frame_of, rows_of
 from concordant.models.readers.source import Source, parse_source
 
 if TYPE_CHECKING:
@@ -105,9 +105,8 @@ def _load_json(meant: Source, format: str) -> tuple[pl.DataFrame, str]:
     document = json_document(path)
     if meant.rows is None:
         if is_inspect(document):
-            return inspect_frame(
-                path, document["eval"], document.get("samples") or [], meant.scorer
-            ), "inspect"
+            samples = document.get("samples") or []
+            return inspect_frame(path, document["eval"], samples, meant.scorer), "inspect"
         results = promptfoo_results(document)
         if results is not None:
             return promptfoo_frame(path, results), "promptfoo"

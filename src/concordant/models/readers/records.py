@@ -64,16 +64,13 @@ def to_records(table: pl.DataFrame, source: Source, *, guess: bool) -> pl.DataFr
                 taken.add(name)
                 break
     if "output" not in columns:
-        grade = next(
-            (columns[role] for role in ("score", "correct") if role in columns and "output" not in named),
-            None,
-        )
-        if grade is None:
+        grade = columns.get("score", columns.get("correct"))
+        if grade is None or "output" in named:
             raise DataError(_unrecognised(path, "the output", "output=NAME", table))
         columns["output"] = grade
     if "item" not in columns:
         columns["item"] = _content_items(path, table, columns.get("input"))
-    order = named["sample"] if "sample" in named else _guessed_order(table, path, columns["item"], folded)
+    order = named["sample"] if "sample" in named else _guessed_order(table, columns["item"], folded)
     if "sample" not in named:
         taken.update(order)
     columns["sample"] = _numbered(path, columns["item"], [table[name] for name in order])
@@ -96,11 +93,8 @@ def _named(table: pl.DataFrame, path: Path, role: str, names: list[str]) -> pl.S
     """Give a role to the columns that the user named."""
     try:
         if role == "item":
-            return (
-                pl.DataFrame([as_id(table[name]) for name in names])
-                .select(pl.concat_str(names, separator="/"))
-                .to_series()
-            )
+            ids = pl.DataFrame([as_id(table[name]) for name in names])
+            return ids.select(pl.concat_str(names, separator="/")).to_series()
         return CASTS[role](table[names[0]])
     except Misfit as misfit:
         message = f"{path}: {','.join(names)} cannot be the column {role}: {misfit}"
@@ -127,16 +121,15 @@ def _content_items(path: Path, table: pl.DataFrame, inputs: pl.Series | None) ->
     return content_ids(inputs).str.head(16)  # without the number that would tell equal inputs apart
 
 
-def _guessed_order(table: pl.DataFrame, path: Path, items: pl.Series, folded: dict[str, str]) -> list[str]:
+def _guessed_order(table: pl.DataFrame, items: pl.Series, folded: dict[str, str]) -> list[str]:
     """Find the column that numbers the samples of an item: it must tell the rows of an item apart."""
     repeated = items.n_unique() < len(items)
     for alias in ALIASES["sample"]:
         name = folded.get(alias)
         if name is None or not (repeated or alias in EXACT["sample"]):
             continue
-        if not pl.DataFrame([items.alias("item"), table[name].alias("sample")]).is_duplicated().any():
-            return [name]
-        if alias in EXACT["sample"]:
+        numbered = pl.DataFrame([items.alias("item"), table[name].alias("sample")])
+        if alias in EXACT["sample"] or not numbered.is_duplicated().any():
             return [name]
     return []
 

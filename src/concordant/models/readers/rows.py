@@ -1,4 +1,4 @@
-"""Rows that are Python dictionaries into a data frame, and JSON documents into rows."""
+"""Rows of logs that are Python dictionaries into a data frame, and JSON documents into rows."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from concordant.core.errors import DataError, nearest
-from concordant.core.tables import read_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
 
@@ -27,11 +26,10 @@ def frame_of(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
     [{'a': '[1]', 'b': None}, {'a': 'x', 'b': 2.0}, {'a': None, 'b': 2.5}]
     """
     names = dict.fromkeys(name for row in rows for name in row)
-    return pl.DataFrame([column(name, [row.get(name) for row in rows]) for name in names])
+    return pl.DataFrame([_column(name, [row.get(name) for row in rows]) for name in names])
 
 
-def column(name: str, values: list[Any]) -> pl.Series:
-    """Make one column of `frame_of`."""
+def _column(name: str, values: list[Any]) -> pl.Series:
     kinds = {type(value) if isinstance(value, (dict, list)) else str for value in values if value is not None}
     if len(kinds) > 1:
         values = [value if value is None or isinstance(value, str) else json.dumps(value) for value in values]
@@ -39,29 +37,19 @@ def column(name: str, values: list[Any]) -> pl.Series:
     return pl.Series(name, values, strict=False)
 
 
-def json_document(path: Path) -> Any:
-    """Read a JSON file; `DataError` with line and column where it is malformed."""
-    try:
-        return json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        message = f"{path}, line {error.lineno}, column {error.colno}: malformed JSON: {error.msg}"
-        raise DataError(message) from None
+def plain_fields(fields: Mapping[str, Any], reserved: Collection[str], prefix: str) -> dict[str, Any]:
+    """Return the further fields of a log as columns: what is nested as JSON, a reserved name behind a prefix.
 
-
-def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Go through the objects of a JSONL file with their line numbers; `DataError` where a line is none."""
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            message = f"{path}, line {number}: malformed JSON: {error.msg} (column {error.colno})"
-            raise DataError(message) from None
-        if not isinstance(row, dict):
-            message = f"{path}, line {number}: allowed is one JSON object a line, got {type(row).__name__}"
-            raise DataError(message)
-        yield number, row
+    Examples
+    --------
+    >>> plain_fields({"topic": "sums", "error": [1]}, {"error"}, "metadata")
+    {'topic': 'sums', 'metadata.error': '[1]'}
+    """
+    plain = {}
+    for name, value in fields.items():
+        column_name = f"{prefix}.{name}" if name in reserved else name
+        plain[column_name] = json.dumps(value) if isinstance(value, (dict, list)) else value
+    return plain
 
 
 def rows_of(document: Any, path: Path, pointer: str | None) -> list[dict[str, Any]]:

@@ -35,9 +35,8 @@ def keep_where(table: pl.DataFrame, path: Path, where: tuple[tuple[str, str], ..
             raise DataError(message)
         kept = table.filter(_equals(table[name], wanted))
         if kept.is_empty():
-            values = (
-                table[name].unique(maintain_order=True).head(1000).cast(pl.String, strict=False).drop_nulls()
-            )
+            values = table[name].unique(maintain_order=True).head(1000)
+            values = values.cast(pl.String, strict=False).drop_nulls()
             message = f"{path}: no row has {wanted!r} in column {name!r}; {nearest(wanted, values)}"
             raise DataError(message)
         table = kept
@@ -64,11 +63,9 @@ def keep_model(table: pl.DataFrame, path: Path, name: str | None, used: set[str]
         If there is no such model, or several and none is named; the message lists them.
     """
     by_column = _model_column(table, used)
-    values = (
-        table[by_column].unique(maintain_order=True).drop_nulls()
-        if by_column is not None
-        else pl.Series([], dtype=pl.String)
-    )
+    values = pl.Series([], dtype=pl.String)
+    if by_column is not None:
+        values = table[by_column].unique(maintain_order=True).drop_nulls()
     nested = _nested_models(table, used)
     if name is None:
         if len(values) > 1:
