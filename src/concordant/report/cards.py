@@ -175,12 +175,11 @@ def _card(result: Result, row: _Row, limit: int) -> Card:
     kept = [base, *sorted(names[1:], key=rank)[: MAX_SIDES - 1]]
     is_asked = row[f"{base}.input"] is not None
     asked = row.asked(base) if is_asked else shown(row["input"])
+    drawn = picture(row[f"{base}.input"] if is_asked else row["input"])
     return Card(
         id=brief(shown(row["id"]), SHORT),
         gist=brief(asked, SHORT),
-        asked=replace(
-            _passage(asked, limit), picture=picture(row[f"{base}.input"] if is_asked else row["input"])
-        ),
+        asked=replace(_passage(asked, limit), picture=drawn),
         reference=_passage(shown(row["reference"]), limit).text,
         agreement=number(row["verdict.agreement"], 2),
         facts=_facts(result, row),
@@ -192,9 +191,9 @@ def _card(result: Result, row: _Row, limit: int) -> Card:
 def _side(result: Result, row: _Row, name: str, base: str, limit: int) -> Side:
     behaviours = result.answers[name]
     texts = _texts(row[f"{name}.output"], row[f"{name}.turns"], behaviours.n)
-    before = (
-        [] if name == base else _texts(row[f"{base}.output"], row[f"{base}.turns"], result.answers[base].n)
-    )
+    before: list[str] = []
+    if name != base:
+        before = _texts(row[f"{base}.output"], row[f"{base}.turns"], result.answers[base].n)
     return Side(
         variant=one_line(name),
         model=one_line(behaviours.model),

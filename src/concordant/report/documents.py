@@ -1,4 +1,7 @@
-"""The report as JSON, as Markdown for a pull request, and as a Parquet table of its findings."""
+"""The report as JSON, as Markdown for a pull request, and as a Parquet table of its findings.
+
+What writes a file raises a `StoreError` where it cannot be written.
+"""
 
 from __future__ import annotations
 
@@ -6,41 +9,31 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from concordant.core.errors import StoreError
 from concordant.report.figures import bound_text, interval_text, n_text, p_text, reason, value_text
+from concordant.report.files import write_text, writing
 from concordant.report.sanitize import brief
-from concordant.report.telling import change_sentence, flips, focus, state, verdict, worst_slices
+from concordant.report.telling import change_sentence, flips, leading_slices, state, verdict
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from concordant.core.finding import Finding
     from concordant.core.results import Report
 
 MARKS = {"holds": "✅", "fails": "❌", "undecided": "❔"}
 MAX_CELL = 120
 # What would start a tag, a table cell, a link, emphasis, a mention or an issue reference in a comment.
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~@$])")
+_ENTITIES = {"<": "&lt;", ">": "&gt;", "@": "@\u200b"}
 
 
 def write_json(report: Report, path: Path) -> None:
-    """Write `report.to_dict()` as one JSON document; what is not finite becomes null.
-
-    Parameters
-    ----------
-    report
-        The report.
-    path
-        Where to write it.
-
-    Raises
-    ------
-    StoreError
-        If it cannot be written.
-    """
-    _write(path, to_json(report) + "\n")
+    """Write `report.to_dict()` as one JSON document; what is not finite becomes null."""
+    write_text(path, to_json(report) + "\n")
 
 
 def to_json(report: Report) -> str:
@@ -70,21 +63,8 @@ def finite(value: Any) -> Any:
 
 
 def write_markdown(report: Report, path: Path) -> None:
-    """Write a short summary in Markdown, fit for a comment on a pull request.
-
-    Parameters
-    ----------
-    report
-        The report.
-    path
-        Where to write it.
-
-    Raises
-    ------
-    StoreError
-        If it cannot be written.
-    """
-    _write(path, to_markdown(report))
+    """Write a short summary in Markdown, fit for a comment on a pull request."""
+    write_text(path, to_markdown(report))
 
 
 def to_markdown(report: Report, *, n_slices: int = 5) -> str:
@@ -105,61 +85,40 @@ def to_markdown(report: Report, *, n_slices: int = 5) -> str:
             [
                 f"{MARKS[g.state]} {g.state}",
                 f"{_plain(bound_text(g))} ({_plain(g.finding.relation)})",
-                value_text(g.finding),
-                interval_text(g.finding),
-                n_text(g.finding),
+                *_figures(g.finding),
                 _plain(reason(g)),
             ]
             for g in report.gates
         ]
         blocks.append(_table(["", "gate", "value", "interval", "n", "why"], rows))
     for result in report.results.values():
-        rows = [
-            [_plain(f.measure), value_text(f), interval_text(f), n_text(f), _p(f.p_value)]
-            for f in result.findings.values()
-        ]
+        rows = [[_plain(f.measure), *_figures(f), _p(f.p_value)] for f in result.findings.values()]
         if rows:
             table = _table(["measure", "value", "interval", "n", "p"], rows)
             blocks.append(f"<details><summary>{_plain(result.name)}</summary>\n\n{table}\n\n</details>")
     for result in report.results.values():
-        measure = next(iter(focus(report, result)), None)
-        slices = [] if measure is None else worst_slices(result, measure, n_slices)
+        slices = leading_slices(report, result, n_slices)
         if slices:
-            rows = [
-                [_plain(" = ".join(f.slice or ())), value_text(f), interval_text(f), n_text(f), _p(f.p_value)]
-                for f in slices
-            ]
+            rows = [[_plain(" = ".join(f.slice or ())), *_figures(f), _p(f.p_value)] for f in slices]
             head = f"Worst slices by {_plain(slices[0].measure)} ({_plain(result.name)}):"
             blocks.append(f"{head}\n\n{_table(['slice', 'value', 'interval', 'n', 'p, adjusted'], rows)}")
     return "\n\n".join(blocks) + "\n"
 
 
 def write_parquet(report: Report, path: Path) -> None:
-    """Write `report.frame()`, all findings over all items and on slices, as a Parquet table.
-
-    Parameters
-    ----------
-    report
-        The report.
-    path
-        Where to write it.
-
-    Raises
-    ------
-    StoreError
-        If it cannot be written.
-    """
-    try:
+    """Write `report.frame()`, all findings over all items and on slices, as a Parquet table."""
+    with writing(path):
         report.frame().write_parquet(path)
-    except OSError as error:
-        message = f"the report cannot be written to {path}: {error.strerror or error}"
-        raise StoreError(message) from None
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     numeric = {"value", "interval", "n", "p", "p, adjusted"}
     rule = ["--:" if name in numeric else ":--" for name in head]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows))
+
+
+def _figures(finding: Finding) -> tuple[str, str, str]:
+    return value_text(finding), interval_text(finding), n_text(finding)
 
 
 def _p(p: float | None) -> str:
@@ -169,14 +128,4 @@ def _p(p: float | None) -> str:
 def _plain(text: str, limit: int = MAX_CELL) -> str:
     """Return text that Markdown shows as it is, on one line."""
     text = brief(text, limit).replace("&", "&amp;").replace("://", ":\u200b//").replace("www.", "www\u200b.")
-    return _MARKDOWN.sub(
-        lambda found: {"<": "&lt;", ">": "&gt;", "@": "@\u200b"}.get(found[0], f"\\{found[0]}"), text
-    )
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        Path(path).write_text(text, encoding="utf-8", newline="\n")
-    except OSError as error:
-        message = f"the report cannot be written to {path}: {error.strerror or error}"
-        raise StoreError(message) from None
+    return _MARKDOWN.sub(lambda found: _ENTITIES.get(found[0], f"\\{found[0]}"), text)

@@ -13,11 +13,11 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from concordant.core.errors import StoreError
 from concordant.report.charts import forest_spec, to_svg
+from concordant.report.files import write_text
 from concordant.report.page import page, summary
 from concordant.report.palette import DARK, LIGHT
-from concordant.report.telling import focus, worst_slices
+from concordant.report.telling import leading_slices
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -30,25 +30,8 @@ LIMITS = (2000, 500, 100)
 
 
 def write(report: Report, path: Path) -> None:
-    """Write the report as one self-contained HTML file.
-
-    Parameters
-    ----------
-    report
-        The report.
-    path
-        Where to write it.
-
-    Raises
-    ------
-    StoreError
-        If it cannot be written.
-    """
-    try:
-        Path(path).write_text(render(report), encoding="utf-8", newline="\n")
-    except OSError as error:
-        message = f"the report cannot be written to {path}: {error.strerror or error}"
-        raise StoreError(message) from None
+    """Write the report as one self-contained HTML file; `StoreError` where it cannot be written."""
+    write_text(path, render(report))
 
 
 def render(report: Report) -> str:
@@ -63,13 +46,7 @@ def render(report: Report) -> str:
 
 
 def fragment(report: Report) -> str:
-    """Return the verdict, the gates and the findings as a piece of HTML, for notebooks.
-
-    Parameters
-    ----------
-    report
-        The report.
-    """
+    """Return the verdict, the gates and the findings as a piece of HTML, for notebooks."""
     template = _environment().get_template("fragment.html.j2")
     return template.render(**summary(report), css=_style("base.css.j2"))
 
@@ -93,11 +70,8 @@ def _page(report: Report, charts: dict[str, list[str]], limit: int) -> str:
 
 def _charts(report: Report) -> dict[str, list[str]]:
     """Draw the forest plots of all relations that have slices, in a wide and a narrow form."""
-    wanted = []
-    for result in report.results.values():
-        measure = next(iter(focus(report, result)), None)
-        if measure is not None and worst_slices(result, measure, 1):
-            wanted.append((result, measure))
+    worst = {result.name: leading_slices(report, result, 1) for result in report.results.values()}
+    wanted = [(report[name], slices[0].measure) for name, slices in worst.items() if slices]
     svgs = to_svg(forest_spec(*which, compact=narrow) for which in wanted for narrow in (False, True))
     return {result.name: svgs[2 * i : 2 * i + 2] for i, (result, _) in enumerate(wanted)}
 

@@ -7,41 +7,29 @@ without a gate is a case that passes and carries its figures as properties.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
-from concordant.core.errors import StoreError
 from concordant.report.figures import bound_text, figure_text, reason
+from concordant.report.files import write_text
 from concordant.report.sanitize import brief
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from concordant.core.finding import Finding
     from concordant.core.results import Report, Result
 
 MAX_TEXT = 2000
+PROPERTIES = (
+    *("state", "needed_n", "value", "low", "high", "level"),
+    *("n", "n_error", "n_ungraded", "unit", "p_value", "test"),
+)
 
 
 def write(report: Report, path: Path) -> None:
-    """Write the report as JUnit XML.
-
-    Parameters
-    ----------
-    report
-        The report.
-    path
-        Where to write it.
-
-    Raises
-    ------
-    StoreError
-        If it cannot be written.
-    """
-    try:
-        Path(path).write_text(to_junit(report), encoding="utf-8", newline="\n")
-    except OSError as error:
-        message = f"the report cannot be written to {path}: {error.strerror or error}"
-        raise StoreError(message) from None
+    """Write the report as JUnit XML; `StoreError` where it cannot be written."""
+    write_text(path, to_junit(report))
 
 
 def to_junit(report: Report) -> str:
@@ -73,44 +61,27 @@ def _suite(root: ET.Element, report: Report, result: Result) -> None:
     if started := str(report.about.get("started", "")):
         suite.set("timestamp", _text(started)[:19])
     for gate in gates:
-        case = _case(suite, result, bound_text(gate), gate.finding)
-        _properties(
-            case, gate.finding, state=gate.state, needed_n="" if gate.needed_n is None else str(gate.needed_n)
-        )
+        case = _case(suite, result, bound_text(gate))
+        needed = "" if gate.needed_n is None else str(gate.needed_n)
+        _properties(case, gate.finding, state=gate.state, needed_n=needed)
         sentence = f"{bound_text(gate)}: {gate.state}, {figure_text(gate.finding)}; {reason(gate)}"
         if gate.state == "fails":
-            ET.SubElement(case, "failure", type="gate", message=_text(sentence)).text = _text(
-                gate.finding.about
-            )
+            failure = ET.SubElement(case, "failure", type="gate", message=_text(sentence))
+            failure.text = _text(gate.finding.about)
         elif gate.state == "undecided":
             ET.SubElement(case, "skipped", message=_text(f"undecided: {sentence}"))
     for finding in free:
-        _properties(_case(suite, result, finding.measure, finding), finding)
+        _properties(_case(suite, result, finding.measure), finding)
 
 
-def _case(suite: ET.Element, result: Result, name: str, finding: Finding) -> ET.Element:
-    case = ET.SubElement(suite, "testcase", classname=_text(result.name), name=_text(name), time="0")
-    return case
+def _case(suite: ET.Element, result: Result, name: str) -> ET.Element:
+    return ET.SubElement(suite, "testcase", classname=_text(result.name), name=_text(name), time="0")
 
 
 def _properties(case: ET.Element, finding: Finding, **more: str) -> None:
     row = {**more, **finding.to_dict()}
-    kept = (
-        "state",
-        "needed_n",
-        "value",
-        "low",
-        "high",
-        "level",
-        "n",
-        "n_error",
-        "n_ungraded",
-        "unit",
-        "p_value",
-        "test",
-    )
     properties = ET.SubElement(case, "properties")
-    for name in kept:
+    for name in PROPERTIES:
         if row.get(name) not in (None, ""):
             ET.SubElement(properties, "property", name=name, value=_text(str(row[name])))
 

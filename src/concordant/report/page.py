@@ -22,6 +22,8 @@ from concordant.report.figures import (
 )
 from concordant.report.sanitize import brief, clipped, visible
 from concordant.report.telling import (
+    CHANGES,
+    MARKS,
     FlipMatrix,
     change_sentence,
     direction,
@@ -30,6 +32,7 @@ from concordant.report.telling import (
     flips,
     focus,
     left_out,
+    level_text,
     noise_findings,
     state,
     verdict,
@@ -39,9 +42,9 @@ from concordant.report.values import shown
 
 if TYPE_CHECKING:
     from concordant.core.finding import Finding
+    from concordant.core.gate import GateResult
     from concordant.core.results import Report, Result
 
-MARKS = {"holds": "✓", "fails": "✗", "undecided": "?", "measured": "·"}
 MAX_CARDS = 60
 MAX_SLICE_ROWS = 200
 MAX_LINE = 300
@@ -55,9 +58,9 @@ def page(report: Report, *, limit: int) -> dict[str, Any]:
     k = max(3, min(10, MAX_CARDS // max(1, len(results))))
     return {
         **summary(report),
-        "changes": [change(report, result) for result in flips(report)],
-        "relations": [{**relation(report, result), "cards": cards(result, k, limit)} for result in results],
-        "asked": asked(report.about, limit),
+        "changes": [_change(report, result) for result in flips(report)],
+        "relations": [{**_relation(report, result), "cards": cards(result, k, limit)} for result in results],
+        "asked": _asked(report.about, limit),
     }
 
 
@@ -77,14 +80,14 @@ def summary(report: Report) -> dict[str, Any]:
         "mark": MARKS[state(report)],
         "verdict": verdict(report),
         "parts": parts,
-        "gates": [gate(g) for g in report.gates],
+        "gates": [_gate(g) for g in report.gates],
         "marks": MARKS,
-        "tables": [table(result) for result in report.results.values()],
-        "level": f"{100 * float(about.get('level', 0.95)):g} %",
+        "tables": [_table(result) for result in report.results.values()],
+        "level": level_text(report),
     }
 
 
-def gate(result: Any) -> dict[str, Any]:
+def _gate(result: GateResult) -> dict[str, Any]:
     """Return the row of a gate."""
     finding = result.finding
     return {
@@ -93,11 +96,11 @@ def gate(result: Any) -> dict[str, Any]:
         "relation": _line(finding.relation),
         "reason": reason(result),
         "bar": gate_bar(result),
-        **figure(finding),
+        **_figure(finding),
     }
 
 
-def figure(finding: Finding) -> dict[str, Any]:
+def _figure(finding: Finding) -> dict[str, Any]:
     """Return a finding as texts."""
     return {
         "measure": _line(finding.measure),
@@ -116,7 +119,7 @@ def figure(finding: Finding) -> dict[str, Any]:
     }
 
 
-def table(result: Result) -> dict[str, Any]:
+def _table(result: Result) -> dict[str, Any]:
     """Return the findings of a relation as rows with their bars."""
     findings = list(result.findings.values())
     laid, axis = bars(findings)
@@ -124,38 +127,27 @@ def table(result: Result) -> dict[str, Any]:
         "name": _line(result.name),
         "about": _about(result),
         "ends": axis.ends if axis else None,
-        "rows": [{**figure(f), "bar": bar} for f, bar in zip(findings, laid, strict=True)],
+        "rows": [{**_figure(f), "bar": bar} for f, bar in zip(findings, laid, strict=True)],
         "left_out": left_out(findings),
         "errors": [(brief(text, MAX_LINE), f"{n:,}") for text, n in errors(result)],
     }
 
 
-def change(report: Report, result: Result) -> dict[str, Any]:
+def _change(report: Report, result: Result) -> dict[str, Any]:
     """Return what changed between two versions: a sentence, the main figures, the matrix, the noise beside it."""
     matrix = flip_counts(result)
     lost, won = (0, 0) if matrix is None else (matrix.count("right", "wrong"), matrix.count("wrong", "right"))
-    counts = (
-        {}
-        if matrix is None
-        else {"negative_flip_rate": f"{lost:,} items", "positive_flip_rate": f"{won:,} items"}
-    )
-    titles = {
-        "accuracy_old": "accuracy, old",
-        "accuracy_new": "accuracy, new",
-        "gain": "gain",
-        "negative_flip_rate": "right, now wrong",
-        "positive_flip_rate": "wrong, now right",
-    }
+    counts = {"negative_flip_rate": f"{lost:,} items", "positive_flip_rate": f"{won:,} items"}
     models = {name: result.answers[name].model if name in result.answers else "" for name in ("old", "new")}
     return {
         "name": _line(result.name),
         **{name: brief(model, MAX_HEAD) for name, model in models.items()},
         "sentence": change_sentence(result),
         "tiles": [
-            {**figure(result.findings[m]), "title": title, "count": counts.get(m, "")}
-            for m, title in titles.items()
+            {**_figure(result.findings[m]), "title": title, "count": counts.get(m, "") if matrix else ""}
+            for m, title in CHANGES.items()
         ],
-        "noise": [figure(f) for f in noise_findings(report)],
+        "noise": [_figure(f) for f in noise_findings(report)],
         "outcomes": [] if matrix is None else matrix.outcomes,
         "matrix": [] if matrix is None else _matrix(matrix),
         "n": "" if matrix is None else f"{matrix.n:,}",
@@ -179,19 +171,18 @@ def _matrix(matrix: FlipMatrix) -> list[dict[str, Any]]:
     ]
 
 
-def relation(report: Report, result: Result) -> dict[str, Any]:
+def _relation(report: Report, result: Result) -> dict[str, Any]:
     """Return the slices of a relation: its worst ones, and the measures they are given in."""
     measures = focus(report, result)
     shown_slices = [f for m in measures for f in worst_slices(result, m, MAX_SLICE_ROWS // len(measures))]
     n_slices = len({f.slice for f in result.slices if f.measure == measures[0]}) if measures else 0
+    worst = f"the {FOREST_ROWS} worst of {n_slices} slices"
     return {
         "name": _line(result.name),
         "about": _about(result),
         "measure": _line(measures[0]) if measures else "",
-        "slices": [figure(f) for f in shown_slices],
-        "which": f"all {n_slices} slices"
-        if n_slices <= FOREST_ROWS
-        else f"the {FOREST_ROWS} worst of {n_slices} slices",
+        "slices": [_figure(f) for f in shown_slices],
+        "which": f"all {n_slices} slices" if n_slices <= FOREST_ROWS else worst,
         "tests": _tests([f for f in shown_slices if f.measure == measures[0]]) if measures else "",
         "n_disagreeing": n_disagreeing(result),
     }
@@ -204,29 +195,23 @@ def _tests(slices: Sequence[Finding]) -> str:
     return _line("; ".join(part for part in (" or ".join(tests), " or ".join(corrections)) if part))
 
 
-def asked(about: Mapping[str, Any], limit: int) -> list[tuple[str, list[tuple[str, str]]]]:
+def _asked(about: Mapping[str, Any], limit: int) -> list[tuple[str, list[tuple[str, str]]]]:
     """Return what was asked as named groups of names and values."""
-    groups = []
-    plain: dict[str, Any] = {}
+
+    def texts(named: Sequence[tuple[str, Any]]) -> list[tuple[str, str]]:
+        return [(_line(name), clipped(visible(_settings(value)), limit)) for name, value in named]
+
+    groups, plain = [], []
     for name, value in about.items():
-        if name == "title":
+        if name == "title" or _unset(value):
             continue
-        if isinstance(value, Mapping) and value:
-            named = (
-                _passes(about)
-                if name == "passes"
-                else [(str(k), v) for k, v in value.items() if not _unset(v)]
-            )
-            groups.append(
-                (
-                    _line(name),
-                    [(_line(k), clipped(visible(_settings(v)), limit)) for k, v in named[:MAX_ENTRIES]],
-                )
-            )
-        elif not _unset(value):
-            plain[name] = value
-    run = [(_line(name), clipped(visible(_settings(value)), limit)) for name, value in plain.items()]
-    return [("run", run), *groups] if run else groups
+        if isinstance(value, Mapping):
+            told = [(str(k), v) for k, v in value.items() if not _unset(v)]
+            named = _passes(about) if name == "passes" else told
+            groups.append((_line(name), texts(named[:MAX_ENTRIES])))
+        else:
+            plain.append((name, value))
+    return [("run", texts(plain)), *groups] if plain else groups
 
 
 def _passes(about: Mapping[str, Any]) -> list[tuple[str, Any]]:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from concordant.core.behaviours import ERROR, RIGHT, UNGRADED, WRONG
+from concordant.core.behaviours import NOT_ASKED, RIGHT, WRONG
+from concordant.core.grading import OUTCOMES
 from concordant.report.figures import about_n, bound_text, figure_text, value_text, with_p
 
 if TYPE_CHECKING:
@@ -20,7 +21,18 @@ if TYPE_CHECKING:
     from concordant.core.finding import Finding
     from concordant.core.results import Report, Result
 
-OUTCOME_NAMES = {RIGHT: "right", WRONG: "wrong", UNGRADED: "ungraded", ERROR: "error"}
+MARKS = {"holds": "✓", "fails": "✗", "undecided": "?", "measured": "·"}
+"""A sign for each `state`, which says the same as the word beside it."""
+
+CHANGES = {
+    "accuracy_old": "accuracy, old",
+    "accuracy_new": "accuracy, new",
+    "gain": "gain",
+    "negative_flip_rate": "right, now wrong",
+    "positive_flip_rate": "wrong, now right",
+}
+"""The measures of what changed between two versions, and what people call them."""
+
 MAX_FOCUS = 3
 SIGNIFICANT = 0.05
 
@@ -28,6 +40,11 @@ SIGNIFICANT = 0.05
 def state(report: Report) -> str:
     """Return "holds", "fails", "undecided", or "measured" for a report without gates."""
     return report.state if report.gates else "measured"
+
+
+def level_text(report: Report) -> str:
+    """Return the level of the intervals: ``95 %``."""
+    return f"{100 * float(report.about.get('level', 0.95)):g} %"
 
 
 def verdict(report: Report) -> str:
@@ -125,6 +142,12 @@ def worst_slices(result: Result, measure: str, k: int) -> list[Finding]:
     return sorted(chosen, key=rank)[:k]
 
 
+def leading_slices(report: Report, result: Result, k: int) -> list[Finding]:
+    """Return the `k` worst slices of a relation in the measure that matters most."""
+    measures = focus(report, result)
+    return worst_slices(result, measures[0], k) if measures else []
+
+
 def by_name(findings: Iterable[Finding]) -> list[Finding]:
     """Return findings on slices as they read best: column by column, the highest value first."""
     return sorted(findings, key=lambda f: ("" if f.slice is None else f.slice[0], -f.value))
@@ -160,8 +183,7 @@ class FlipMatrix:
 
 def flips(report: Report) -> list[Result]:
     """Return the results that hold a new version against an old one item by item."""
-    wanted = {"accuracy_old", "accuracy_new", "gain", "negative_flip_rate", "positive_flip_rate"}
-    return [result for result in report.results.values() if wanted <= set(result.findings)]
+    return [result for result in report.results.values() if set(CHANGES) <= set(result.findings)]
 
 
 def flip_counts(result: Result) -> FlipMatrix | None:
@@ -174,21 +196,18 @@ def flip_counts(result: Result) -> FlipMatrix | None:
         old, new = (result.answers[name].outcome[:, 0].astype(np.int64) for name in ("old", "new"))
     elif {"old_right", "new_right"} <= set(result.verdicts.columns):
         codes = [
-            pl.col(name).replace_strict({1.0: RIGHT, 0.0: WRONG}, default=-1)
+            pl.col(name).replace_strict({1.0: RIGHT, 0.0: WRONG}, default=NOT_ASKED)
             for name in ("old_right", "new_right")
         ]
         old, new = (column.to_numpy() for column in result.verdicts.select(codes))
     else:
         return None
     asked = (old >= 0) & (new >= 0)
-    size = len(OUTCOME_NAMES)
+    size = len(OUTCOMES)
     counts = np.bincount(old[asked] * size + new[asked], minlength=size * size).reshape(size, size)
-    occurs = [
-        code
-        for code in OUTCOME_NAMES
-        if code in (RIGHT, WRONG) or counts[code].any() or counts[:, code].any()
-    ]
-    return FlipMatrix([OUTCOME_NAMES[code] for code in occurs], counts[np.ix_(occurs, occurs)])
+    always = (RIGHT, WRONG)
+    occurs = [c for c in range(size) if c in always or counts[c].any() or counts[:, c].any()]
+    return FlipMatrix([OUTCOMES[code] for code in occurs], counts[np.ix_(occurs, occurs)])
 
 
 def change_sentence(result: Result) -> str:
@@ -237,5 +256,5 @@ def left_out(findings: Iterable[Finding]) -> str:
         "with an error": max((f.n_error for f in findings), default=0),
         "that could not be graded or compared": max((f.n_ungraded for f in findings), default=0),
     }
-    said = [f"{n:,} {'item' if n == 1 else 'items'} {name}" for name, n in counts.items() if n]
+    said = [f"{n:,} {_items(n)} {name}" for name, n in counts.items() if n]
     return f"Left out: {' and '.join(said)}." if said else ""

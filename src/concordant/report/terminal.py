@@ -17,18 +17,20 @@ from concordant.report.cards import Card, Side, cards, n_disagreeing
 from concordant.report.figures import bound_text, interval_text, n_text, p_text, reason, value_text
 from concordant.report.sanitize import brief, clipped, one_line
 from concordant.report.telling import (
+    CHANGES,
+    MARKS,
     change_sentence,
     direction,
     errors,
     flip_counts,
     flips,
-    focus,
+    leading_slices,
     left_out,
+    level_text,
     noise_findings,
     slice_direction,
     state,
     verdict,
-    worst_slices,
 )
 
 if TYPE_CHECKING:
@@ -37,7 +39,6 @@ if TYPE_CHECKING:
     from concordant.core.finding import Finding
     from concordant.core.results import Report, Result
 
-MARKS = {"holds": "✓", "fails": "✗", "undecided": "?", "measured": "·"}
 STYLES = {"holds": "green", "fails": "red", "undecided": "yellow", "measured": "dim"}
 OUTCOME_STYLES = {"right": "green", "wrong": "red", "error": "yellow"}
 OUTCOME_MARKS = {"right": "✓", "wrong": "✗", "error": "!", "ungraded": "–"}
@@ -111,17 +112,13 @@ def print_comparison(
 def _head(report: Report, console: Console) -> None:
     console.print(_text(brief(report.title, 300), "bold"))
     models = " and ".join(one_line(str(name)) for name in list(report.about.get("models", {}))[:4])
-    console.print(
-        _text(
-            " · ".join(part for part in (f"{len(report.items):,} items", clipped(models, 200)) if part), "dim"
-        )
-    )
+    parts = (f"{len(report.items):,} items", clipped(models, 200))
+    console.print(_text(" · ".join(filter(None, parts)), "dim"))
     console.print()
     if report.gates:
         now = state(report)
-        console.print(
-            Text.assemble((f"{MARKS[now]} {now}  ", f"bold {STYLES[now]}"), _text(one_line(verdict(report))))
-        )
+        mark = (f"{MARKS[now]} {now}  ", f"bold {STYLES[now]}")
+        console.print(Text.assemble(mark, _text(one_line(verdict(report)))))
         console.print()
 
 
@@ -156,14 +153,7 @@ def _findings(findings: Iterable[Finding], report: Report) -> Table:
 
 def _changes(report: Report, result: Result) -> Table:
     matrix = flip_counts(result)
-    names = {
-        "accuracy_old": "accuracy, old",
-        "accuracy_new": "accuracy, new",
-        "gain": "gain",
-        "negative_flip_rate": "right, now wrong",
-        "positive_flip_rate": "wrong, now right",
-        "wrong_answer_churn_rate": "wrong in another way",
-    }
+    names = {**CHANGES, "wrong_answer_churn_rate": "wrong in another way"}
     ways = {"negative_flip_rate": ("right", "wrong"), "positive_flip_rate": ("wrong", "right")}
     counts = {} if matrix is None else {name: f"{matrix.count(*way):,}" for name, way in ways.items()}
     table = _table("", "items", "value", _interval_head(report), "n", "p")
@@ -190,8 +180,7 @@ def _remarks(result: Result, console: Console) -> None:
 
 
 def _slices(report: Report, result: Result, console: Console, k: int, *, only_worse: bool = False) -> None:
-    measure = next(iter(focus(report, result)), None)
-    chosen = [] if measure is None else worst_slices(result, measure, k)
+    chosen = leading_slices(report, result, k)
     if not chosen:
         return
     whole = result.findings.get(chosen[0].measure)
@@ -225,17 +214,15 @@ def _items(result: Result, console: Console, k: int) -> None:
     table.add_column(_text(head), width=width)
     named = []  # columns that hold one and the same variant for all items
     for i in range(n_sides):
-        names = {
-            f"{s.variant}: {s.model}" if s.model else s.variant for c in chosen for s in c.sides[i : i + 1]
-        }
+        sides = [side for card in chosen for side in card.sides[i : i + 1]]
+        names = {f"{side.variant}: {side.model}" if side.model else side.variant for side in sides}
         named.append(len(names) == 1)
         table.add_column(_fit(names.pop() if named[i] else "", width, 1, console), width=width)
     for card in chosen:
         table.add_row()
-        sides = [
-            _side(side, width, console, named=known) for side, known in zip(card.sides, named, strict=False)
-        ]
-        table.add_row(_item(card, width, console), *sides)
+        shown = zip(card.sides, named, strict=False)
+        cells = [_side(side, width, console, named=known) for side, known in shown]
+        table.add_row(_item(card, width, console), *cells)
     console.print(table)
     console.print()
 
@@ -248,9 +235,8 @@ def _item(card: Card, width: int, console: Console) -> Text:
     if card.reference:
         known = one_line(card.reference)
         room = width - len("reference ")
-        known = (
-            known if len(known) <= room else f"…{known[1 - room :]}"
-        )  # a long solution has its answer at the end
+        if len(known) > room:  # a long solution has its answer at the end
+            known = f"…{known[1 - room :]}"
         parts.append(_fit(f"reference {known}", width, 1, console, "dim"))
     return Text("\n").join(parts)
 
@@ -295,7 +281,7 @@ def _add(table: Table, *cells: str | Text) -> None:
 
 
 def _interval_head(report: Report) -> str:
-    return f"{100 * float(report.about.get('level', 0.95)):g} % interval"
+    return f"{level_text(report)} interval"
 
 
 def _value(finding: Finding) -> Text:
