@@ -103,6 +103,32 @@ def test_independent_mistakes_have_a_relative_rate_of_one() -> None:
     assert relative.high - relative.low < 0.1
 
 
+def test_four_flips_of_four_mistakes_do_not_settle_the_relative_rate() -> None:
+    """Every mistake of the new version is a flip: the table has an empty cell, and the delta method sees no spread."""
+    old, new = ["a"] * 36 + ["b"] * 12, ["b"] * 4 + ["a"] * 44
+    relative = flips(old, new, ["a"] * 48).relative_negative_flip_rate
+    assert relative.value == pytest.approx(4 / 3)
+    assert relative.low < 0.9
+    few = flips(["a", "a", "b"], ["b", "a", "a"], ["a"] * 3).relative_negative_flip_rate
+    assert few.low < 0.6 < 1.6 < few.high
+
+
+def test_an_update_that_breaks_nothing_has_a_relative_rate_of_zero_with_an_upper_end() -> None:
+    relative = flips(["a"] * 30 + ["b"] * 18, ["a"] * 40 + ["b"] * 8, ["a"] * 48).relative_negative_flip_rate
+    assert (relative.value, relative.low) == (0.0, 0.0)
+    assert 0.5 < relative.high < 2.0
+
+
+def test_the_interval_of_the_relative_rate_covers_at_the_edge() -> None:
+    rng = np.random.default_rng(2)
+    covered = 0
+    for _ in range(200):  # about four mistakes of each version, so that often no item flips
+        old, new = (np.where(rng.random(60) < 0.93, "a", "b").tolist() for _ in range(2))
+        found = flips(old, new, ["a"] * 60).findings.get("relative_negative_flip_rate")
+        covered += found is None or found.low <= 1 <= found.high
+    assert covered >= 190
+
+
 def test_the_interval_of_the_relative_rate_covers() -> None:
     rng = np.random.default_rng(1)
     covered = 0

@@ -30,6 +30,7 @@ from concordant.core.finding import Finding, Measure
 from concordant.core.kinds import compare
 from concordant.core.relation import AGREEMENT, Relation, Variant, Verdicts
 from concordant.core.statistics import (
+    estimate_joint_ratio,
     estimate_log_ratio,
     mcnemar,
     needed_n,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from concordant.core.behaviours import Behaviours
     from concordant.core.items import Items
     from concordant.core.model import Model
+    from concordant.core.statistics import Estimate
 
 GAIN = Measure("gain", "gain", "higher", "new accuracy minus old accuracy on the same items", (-1.0, 1.0))
 RELATIVE = Measure(
@@ -160,16 +162,29 @@ class Flips(Relation):
         was = verdicts["old_right"][graded]
         wrong_now = 1.0 - verdicts["new_right"][graded]
         p_old, p_wrong, p_flip = was.mean(), wrong_now.mean(), (was * wrong_now).mean()
-        if not (p_old and p_wrong and p_flip):
+        if not (p_old and p_wrong):
+            return None
+        groups = verdicts.items.groups
+        if p_flip in (0.0, p_wrong, p_old) and groups is None:
+            return verdicts.make(RELATIVE, _at_an_edge(was, wrong_now, verdicts.level))
+        if not p_flip:
             return None
         # log RNFR = log p_flip - log p_wrong - log p_old; its influence on an item is that of the three means.
         influence = was * wrong_now / p_flip - wrong_now / p_wrong - was / p_old + 1.0
-        groups = verdicts.items.groups
         clusters = None if groups is None else groups[graded]
         estimate = estimate_log_ratio(
             p_flip / (p_wrong * p_old), influence, clusters=clusters, level=verdicts.level
         )
         return verdicts.make(RELATIVE, estimate)
+
+
+def _at_an_edge(was: NDArray[np.float64], wrong_now: NDArray[np.float64], level: float) -> Estimate:
+    """Estimate the relative rate where no item, or every item that could, has flipped: no spread is seen there."""
+    both = float((was * wrong_now).sum())
+    only_was, only_wrong = was.sum() - both, wrong_now.sum() - both
+    return estimate_joint_ratio(
+        both, only_was, only_wrong, len(was) - both - only_was - only_wrong, level=level
+    )
 
 
 def _where(applies: NDArray[np.bool_], values: NDArray[np.generic]) -> NDArray[np.float64]:

@@ -50,6 +50,7 @@ from concordant.core.statistics.proportions import wilson as wilson
 from concordant.core.statistics.ranks import kendall_tau_b as kendall_tau_b
 from concordant.core.statistics.ranks import mean_ranks as mean_ranks
 from concordant.core.statistics.ranks import spearman_rho as spearman_rho
+from concordant.core.statistics.ratios import estimate_joint_ratio as estimate_joint_ratio
 from concordant.core.statistics.ratios import estimate_log_ratio as estimate_log_ratio
 from concordant.core.statistics.reliability import cohens_kappa as cohens_kappa
 from concordant.core.statistics.reliability import fleiss_kappa as fleiss_kappa
