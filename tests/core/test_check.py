@@ -93,6 +93,33 @@ def test_misspelt_names_get_the_nearest_one() -> None:
         cc.check(model, ITEMS, [str], progress=False)  # type: ignore[list-item]
 
 
+def test_a_gate_that_cannot_tell_anything_is_refused_before_the_model_is_asked() -> None:
+    asked: list[str] = []
+    for gate in ("violation_rat <= 0.1", "violation_rate <= 2"):
+        with pytest.raises(ConfigError):
+            cc.check(cc.load(asked.append), ITEMS, [spaced], gates={"spaced": gate}, progress=False)
+    assert not asked
+
+
+def test_a_gate_on_what_applies_to_no_item_says_so() -> None:
+    items = cc.Items.from_records([{"input": "a"}, {"input": "b"}])
+    with pytest.raises(DataError, match="cannot be decided, as there is no accuracy: it applies to none"):
+        cc.check(cc.load(str.strip), items, [spaced], gates={"spaced": "accuracy >= 0.5"}, progress=False)
+
+
+def test_a_model_that_ends_the_process_is_an_error_of_its_items() -> None:
+    def ends(text: str) -> str:
+        if text.strip() == "t3":
+            raise SystemExit(3)
+        return text.strip()
+
+    found = cc.check(cc.load(ends), ITEMS, [spaced], progress=False)["spaced"]
+    assert found.answers["plain"]["error"].drop_nulls().to_list() == [
+        "RuntimeError: the model called exit(3)"
+    ]
+    assert found.agreement_score.n_error == 1
+
+
 def test_errors_are_neither_right_nor_wrong() -> None:
     def raises_on_some(text: str) -> str:
         if text.strip() in ("t3", "t4"):

@@ -1,4 +1,5 @@
 import math
+import re
 
 import numpy as np
 import pytest
@@ -6,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from concordant.core.errors import ConfigError
-from concordant.core.finding import Finding
-from concordant.core.gate import Gate, decide
+from concordant.core.finding import Finding, Measure
+from concordant.core.gate import Gate, check_gate, decide
 from concordant.core.statistics import estimate_mean
 
 
@@ -73,6 +74,26 @@ def test_a_bound_that_cannot_be_passed_is_open() -> None:
     assert decide([(Gate("negative_flip_rate", 0.0, 0.02), finding_of(0, 1000))])[0].state == "holds"
     assert decide([(Gate("negative_flip_rate", low=0.0), finding_of(0, 10))])[0].state == "holds"
     assert decide([(Gate("agreement_score", high=1.0), finding_of(10, 10))])[0].state == "holds"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("rate <= 2", "always holds, as rate lies between 0 and 1; for percent write 2%"),
+        ("rate >= 95", "never holds, as rate lies between 0 and 1; for percent write 95%"),
+        ("rate <= -0.1", "never holds"),
+        ("rate within -5 to 5", "always holds"),
+        ("rat <= 0.1", "did you mean rate?"),
+    ],
+)
+def test_a_gate_that_cannot_tell_anything_is_refused(text: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        check_gate(Gate.parse(text), "r", [Measure("rate", "x", "lower", "")])
+
+
+@pytest.mark.parametrize("text", ["rate <= 1", "rate >= 0", "rate within -1% to 10%", "rate <= 2%"])
+def test_a_gate_at_the_end_of_the_range_is_allowed(text: str) -> None:
+    check_gate(Gate.parse(text), "r", [Measure("rate", "x", "lower", "")])
 
 
 def test_many_gates_are_one_family() -> None:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from concordant.core.behaviours import Behaviours
 from concordant.core.cache import AnswerCache, default_cache_path
 from concordant.core.episode import Episode
-from concordant.core.errors import ConfigError, nearest
-from concordant.core.gate import Gate, GateResult, decide
+from concordant.core.errors import ConfigError, DataError, nearest
+from concordant.core.gate import Gate, GateResult, check_gate, decide
 from concordant.core.judging import conclude, judge
 from concordant.core.model import ConcurrentModel, Request
 from concordant.core.plan import Plan, adapted, answers_of, plan
@@ -258,15 +258,23 @@ def _parse_gates(gates: Mapping[str, Any], relations: list[Relation]) -> dict[st
             raise ConfigError(message)
         listed = [given] if isinstance(given, str | Gate) else given
         parsed[name] = [Gate.parse(gate) if isinstance(gate, str) else gate for gate in listed]
+        for gate in parsed[name]:
+            check_gate(gate, name, relations[names.index(name)].measures)
     return parsed
 
 
 def _decide(
     bounds: Mapping[str, list[Gate]], results: Mapping[str, Result], alpha: float
 ) -> list[GateResult]:
-    return decide(
-        [(gate, results[name][gate.measure]) for name, gates in bounds.items() for gate in gates], alpha=alpha
-    )
+    gated = [(gate, results[name]) for name, gates in bounds.items() for gate in gates]
+    for gate, result in gated:
+        if gate.measure not in result.findings:
+            why = "it applies to none of the items that could be judged"
+            message = (
+                f"{result.name}: the gate '{gate}' cannot be decided, as there is no {gate.measure}: {why}"
+            )
+            raise DataError(message)
+    return decide([(gate, result[gate.measure]) for gate, result in gated], alpha=alpha)
 
 
 def _keep(report: Report, folder: RunFolder) -> None:

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from concordant.core.errors import ConfigError
+from concordant.core.errors import ConfigError, nearest
 from concordant.core.statistics import holm, needed_n
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from concordant.core.finding import Finding
+    from concordant.core.finding import Finding, Measure
 
 State = Literal["holds", "fails", "undecided"]
 
@@ -160,6 +160,48 @@ class GateResult:
             "needed_n": self.needed_n,
             "sentence": self.sentence(),
         }
+
+
+def check_gate(gate: Gate, relation: str, measures: Sequence[Measure]) -> None:
+    """Refuse a gate that cannot tell anything, before a model is asked.
+
+    Parameters
+    ----------
+    gate
+        The bound.
+    relation
+        Name of the relation, for messages.
+    measures
+        What the relation measures.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such measure, or if its whole range lies inside the bound or outside of it: 2 where 2 % was meant.
+
+    Examples
+    --------
+    >>> from concordant.core.finding import Measure
+    >>> rate = Measure("negative_flip_rate", "negative_flip", "lower", "items that were right and are wrong now")
+    >>> check_gate(Gate.parse("negative_flip_rate <= 2%"), "versions.flips", [rate])
+    >>> check_gate(Gate.parse("negative_flip_rate <= 2"), "versions.flips", [rate])
+    Traceback (most recent call last):
+    ...
+    concordant.core.errors.ConfigError: the gate 'negative_flip_rate <= 2' always holds, as ...
+    """
+    known = {measure.name: measure for measure in measures}
+    if gate.measure not in known:
+        message = f"{relation} has no finding {gate.measure!r}; {nearest(gate.measure, known)}"
+        raise ConfigError(message)
+    low, high = known[gate.measure].bounds
+    finite = [bound for bound in (gate.low, gate.high) if math.isfinite(bound)]
+    if any(low <= bound <= high for bound in finite):
+        return
+    outcome = "always holds" if gate.low <= low and high <= gate.high else "never holds"
+    wide = [bound for bound in finite if high == 1.0 and 1.0 < abs(bound) <= 100.0]
+    percent = f"; for percent write {wide[0]:g}%" if wide else ""
+    message = f"the gate '{gate}' {outcome}, as {gate.measure} lies between {low:g} and {high:g}{percent}"
+    raise ConfigError(message)
 
 
 def decide(gates: Sequence[tuple[Gate, Finding]], *, alpha: float = 0.05) -> list[GateResult]:

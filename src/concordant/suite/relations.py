@@ -5,12 +5,11 @@ from __future__ import annotations
 import copy
 import inspect
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from concordant.core.episode import Episode
 from concordant.core.errors import ConcordantError, ConfigError, nearest
-from concordant.core.gate import Gate
+from concordant.core.gate import Gate, check_gate
 from concordant.core.registry import lookup, registered
 from concordant.core.relation import Relation
 from concordant.core.turns import EpisodeRelation
@@ -93,12 +92,11 @@ class Planned:
             )
         if self.name is not None:
             relation.name = self.name
-        known = [measure.name for measure in relation.measures]
         for place, gate in self.gates.items():
-            if gate.measure not in known and _is_wrong(gate.measure, known, relation):
-                raise document.error(
-                    place, f"{relation.name} has no finding {gate.measure!r}; {nearest(gate.measure, known)}"
-                )
+            try:
+                check_gate(gate, relation.name, relation.measures)
+            except ConfigError as error:
+                raise document.error(place, str(error)) from None
         return relation
 
 
@@ -222,9 +220,3 @@ def _parts(value: Any) -> Iterator[Any]:
 
 def _filled(value: Any, models: Mapping[str, Model]) -> Any:
     return models[value.name] if isinstance(value, ModelName) else value
-
-
-def _is_wrong(measure: str, known: list[str], relation: Relation) -> bool:
-    """Whether a measure that is not declared is a mistake: a summary of its own may find more than that."""
-    own_summary = type(relation).summarize is not Relation.summarize
-    return not own_summary or bool(get_close_matches(measure, known, n=1, cutoff=0.9))
