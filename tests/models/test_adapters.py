@@ -132,6 +132,7 @@ def test_what_every_item_raises_is_raised():
             TEXTS,
             r"1 of 3 items have an output that is missing or NaN \('b'\)",
         ),
+        (lambda text: object(), TEXTS, "outputs of the type object; allowed are texts, numbers"),
         (lambda text: None, TEXTS, r"3 of 3 items have an output that is missing"),
     ],
 )

@@ -68,6 +68,9 @@ class Verbs(TyperGroup):
             sys.stdout.flush()
         except typer.Exit as end:
             return end.exit_code
+        except SystemExit as end:  # of code that a check runs: the codes of a check are its own
+            _say(f"what was run called exit({end.code})")
+            return COULD_NOT_BE_RUN
         except (KeyboardInterrupt, typer.Abort):
             going_on = "; nothing recorded is lost; go on with --resume" if words[0] == "check" else ""
             _say(f"stopped{going_on}")

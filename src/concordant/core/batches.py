@@ -53,7 +53,11 @@ def _batches(work: Pass, model: BatchModel, todo: NDArray[np.intp], sink: Sink) 
 
 
 def _respond(model: BatchModel, items: Items, request: Request) -> pl.DataFrame:
-    frame = model.respond(items, request)
+    try:
+        frame = model.respond(items, request)
+    except SystemExit as end:  # a model that ends the process must not choose the exit code of a check
+        message = f"the model called exit({end.code})"
+        raise RuntimeError(message) from end
     if "output" not in frame.columns or len(frame) != len(items) * request.n:
         got = f"{len(frame)} rows with columns {', '.join(frame.columns)}"
         message = (

@@ -129,9 +129,17 @@ def checked(name: str, items: Items, frame: pl.DataFrame, n: int) -> pl.DataFram
     Raises
     ------
     ModelError
-        If there are too few or too many rows, or outputs are NaN, or missing where no error says why.
+        If there are too few or too many rows, or outputs are of no type that can be kept, NaN, or missing where no
+        error says why.
     """
     _check_count(name, items, len(frame), n, "outputs")
+    if frame["output"].dtype == pl.Object:
+        strange = next(value for value in frame["output"] if value is not None)
+        allowed = "texts, numbers, booleans, lists, arrays and dictionaries of these"
+        message = (
+            f"model {name!r} returned outputs of the type {type(strange).__name__}; allowed are {allowed}"
+        )
+        raise ModelError(message)
     failed = (
         frame["error"].is_not_null().to_numpy() if "error" in frame.columns else np.zeros(len(frame), bool)
     )
