@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import concordant as cc
+from concordant import versions
 from concordant.core.errors import ConfigError, DataError
 
 NUMBERS = cc.Items.from_arrays(np.array([[1.0], [2.0], [3.0], [4.0]]))
@@ -82,3 +83,18 @@ def test_probabilities_are_compared_by_their_distance() -> None:
     np.testing.assert_allclose(agreement, [0.8, 0.8, 0.8, 0.8])
     with pytest.raises(DataError, match="compares probabilities, and the model"):
         check_pair(lambda x: x[:, 0], cc.Equal("total_variation"))
+
+
+@pytest.mark.parametrize(
+    ("base", "other", "same"),
+    [
+        ([4, 5], ["4", "six"], [1.0, 0.0]),
+        ([1.0, 0.0], ["1", "no"], [1.0, 0.0]),
+        ([True, False], ["yes", "true"], [1.0, 0.0]),
+    ],
+)
+def test_one_log_may_hold_numbers_where_the_other_holds_texts(base: list, other: list, same: list) -> None:  # type: ignore[type-arg]
+    items = cc.Items.from_records([{"input": "a"}, {"input": "b"}])
+    old, new = (cc.load(lambda xs, out=out: out, batched=True, name=str(out)) for out in (base, other))
+    report = cc.check(new, items, [versions.Flips(old)], grade="none", progress=False)
+    assert report["versions.flips"].verdicts["agreement"].to_list() == same

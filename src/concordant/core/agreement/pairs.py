@@ -36,7 +36,10 @@ def equal(a: pl.Series, b: pl.Series) -> pl.Series:
     try:
         return a == b
     except pl.exceptions.PolarsError:
-        message = f"values of the types {a.dtype} and {b.dtype} cannot be equal or unequal"
+        message = (
+            f"outputs of the types {a.dtype} and {b.dtype} cannot be held against each other; choose how they are"
+            " read by a grader (--grade, grade=) or an agreement (agree=)"
+        )
         raise DataError(message) from None
 
 
