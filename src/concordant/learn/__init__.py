@@ -1,0 +1,60 @@
+"""How a model is changed: losses as pure functions, networks, and one training loop in plain PyTorch.
+
+Nothing here imports torch before one of the names is used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from concordant.core.errors import require
+
+if TYPE_CHECKING:
+    from concordant.learn.losses import bradley_terry as bradley_terry
+    from concordant.learn.losses import cosine_gram as cosine_gram
+    from concordant.learn.losses import dpo as dpo
+    from concordant.learn.losses import gaussian_nll as gaussian_nll
+    from concordant.learn.losses import gram_loss as gram_loss
+    from concordant.learn.losses import info_nce as info_nce
+    from concordant.learn.losses import info_nce_of_scores as info_nce_of_scores
+    from concordant.learn.losses import ipo as ipo
+    from concordant.learn.losses import masked_distillation as masked_distillation
+    from concordant.learn.losses import masked_kl as masked_kl
+    from concordant.learn.losses import orpo as orpo
+    from concordant.learn.losses import pairwise_jensen_shannon as pairwise_jensen_shannon
+    from concordant.learn.losses import pairwise_jensen_shannon_loss as pairwise_jensen_shannon_loss
+    from concordant.learn.losses import soft_bounds as soft_bounds
+
+_HOME = {
+    "bradley_terry": "losses",
+    "cosine_gram": "losses",
+    "dpo": "losses",
+    "gaussian_nll": "losses",
+    "gram_loss": "losses",
+    "info_nce": "losses",
+    "info_nce_of_scores": "losses",
+    "ipo": "losses",
+    "masked_distillation": "losses",
+    "masked_kl": "losses",
+    "orpo": "losses",
+    "pairwise_jensen_shannon": "losses",
+    "pairwise_jensen_shannon_loss": "losses",
+    "soft_bounds": "losses",
+}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        message = f"module 'concordant.learn' has no attribute {name!r}"
+        raise AttributeError(message)
+    require("torch", "torch", "losses, networks and training")
+    value = getattr(importlib.import_module(f"concordant.learn.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return list(__all__)
