@@ -98,3 +98,13 @@ def test_one_log_may_hold_numbers_where_the_other_holds_texts(base: list, other:
     old, new = (cc.load(lambda xs, out=out: out, batched=True, name=str(out)) for out in (base, other))
     report = cc.check(new, items, [versions.Flips(old)], grade="none", progress=False)
     assert report["versions.flips"].verdicts["agreement"].to_list() == same
+
+
+def test_one_grader_reads_the_numbers_of_one_log_and_the_sentences_of_the_other() -> None:
+    items = cc.Items.from_records([{"input": "a", "reference": 17}, {"input": "b", "reference": 18}])
+    numbers, sentences = [17, 18], ["It is 17.", "It is 19."]
+    for first, then, gain in ((numbers, sentences, -0.5), (sentences, numbers, 0.5)):
+        old, new = (cc.load(lambda xs, out=out: out, batched=True, name=str(out)) for out in (first, then))
+        report = cc.check(new, items, [versions.Flips(old)], progress=False)
+        assert report.about["graders"] == ["number"]
+        assert report["versions.flips"].gain.value == gain

@@ -72,6 +72,10 @@ def is_rewritten(asked: Items, items: Items) -> bool:
     return not given.select(c for c in shown if c in given.columns).equals(asked.frame.select(shown))
 
 
+READS_MOST = ("choice", "number", "json", "label", "normalized", "exact")
+"""The graders that suit by default, the one that reads the most out of an output first."""
+
+
 def answers_of(
     columns: Mapping[str, Pass], recorded: Mapping[str, pl.DataFrame], items: Items, grade: Any
 ) -> dict[str, Behaviours]:
@@ -87,7 +91,10 @@ def answers_of(
 
 
 def _grader(grade: Any, columns: Mapping[str, Pass], recorded: Mapping[str, pl.DataFrame]) -> Grader:
-    """Return the grader asked for, or the one that suits the first variant with outputs: one for all that are compared."""
+    """Return the grader asked for, or the one that suits the outputs: one for all variants that are compared.
+
+    Where one log holds 17 and the other "It is 17.", the grader that reads the more out of an output suits both.
+    """
     if grade is not None:
         return grader(grade)
     answered = [
@@ -95,5 +102,8 @@ def _grader(grade: Any, columns: Mapping[str, Pass], recorded: Mapping[str, pl.D
         for work in columns.values()
         if recorded[work.key]["output"].null_count() < len(recorded[work.key])
     ]
-    work = (answered or list(columns.values()))[0]
-    return default_grader(work.items, recorded[work.key]["output"])
+    works = answered or list(columns.values())[:1]
+    suiting = [default_grader(work.items, recorded[work.key]["output"]) for work in works]
+    return min(
+        suiting, key=lambda one: READS_MOST.index(one.name) if one.name in READS_MOST else len(READS_MOST)
+    )
