@@ -11,6 +11,10 @@ if TYPE_CHECKING:
 
 Better = Literal["higher", "lower"]
 
+ANY_NUMBER = (-math.inf, math.inf)
+NOT_NEGATIVE = (0.0, math.inf)
+"""Bounds of figures that are no shares; a gate on one of them cannot be decided while asking."""
+
 
 @dataclass(frozen=True, slots=True)
 class Measure:

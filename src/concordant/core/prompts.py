@@ -59,7 +59,7 @@ def prompts(items: Items) -> list[Prompt]:
     options = _lettered(items)
     if inputs.dtype == pl.String:
         return [text + more for text, more in zip(inputs.to_list(), options, strict=True)]
-    if not _holds_messages(inputs.dtype):
+    if not holds_messages(inputs.dtype):
         allowed = "texts or lists of messages with role and content"
         message = f"a language model needs text: inputs must be {allowed}, got {inputs.dtype}"
         raise DataError(message)
@@ -84,7 +84,8 @@ def _lettered(items: Items) -> list[str]:
     return texts
 
 
-def _holds_messages(dtype: pl.DataType) -> bool:
+def holds_messages(dtype: pl.DataType) -> bool:
+    """Whether a column of this type holds conversations: lists of messages with role and content."""
     if not isinstance(dtype, pl.List) or not isinstance(dtype.inner, pl.Struct):
         return False
     fields = {field.name: field.dtype for field in dtype.inner.fields}

@@ -16,12 +16,16 @@ from concordant.core.finding import Measure
 from concordant.core.items import array_series
 from concordant.core.kinds import Equal, Kind
 from concordant.core.relation import AGREEMENT, Relation, Variant
+from concordant.core.shares import mean_of_known, share
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from concordant.core.behaviours import Behaviours
     from concordant.core.items import Items
+
+BASE = "as given"
+"""The variant that asks the items as they are, where a relation has no better name for it."""
 
 REWRITE_MEASURES = (
     AGREEMENT,
@@ -60,18 +64,16 @@ def judge_rewrites(answers: Mapping[str, Behaviours], kind: Kind) -> pl.DataFram
         does not count.
     """
     base, *others = answers.values()
-    agreements = np.column_stack([kind.judge(base, other) for other in others])
-    judged = ~np.isnan(agreements)
-    n_judged = judged.sum(axis=1)
-    agreement = _divide(np.where(judged, agreements, 0.0).sum(axis=1), n_judged)
-    violated = np.where(n_judged > 0, (judged & (agreements < 1.0)).any(axis=1), np.nan)
+    agreements = [kind.judge(base, other) for other in others]
+    agreement = mean_of_known(agreements)
+    violated = np.where(np.isnan(agreement), np.nan, (np.column_stack(agreements) < 1.0).any(axis=1))
 
     right, graded = base.right[:, 0], base.graded[:, 0]
     other_right = np.column_stack([other.right[:, 0] for other in others])
     other_graded = np.column_stack([other.graded[:, 0] for other in others]) & graded[:, None]
     n_graded = other_graded.sum(axis=1)
     n_right = (other_right & other_graded).sum(axis=1)
-    rewritten_right = _divide(n_right, n_graded)
+    rewritten_right = share(n_right, n_graded)
     return pl.DataFrame(
         {
             "agreement": agreement,
@@ -108,10 +110,8 @@ class FunctionRelation(Relation):
         for item in items:
             inputs = list(self._function(item))
             if len(inputs) != len(self.variants):
-                message = (
-                    f"relation {self.name}: item {item.id!r} got {len(inputs)} inputs for the {len(self.variants)} variants"
-                    f" {', '.join(self.variants)}"
-                )
+                wanted = f"the {len(self.variants)} variants {', '.join(self.variants)}"
+                message = f"relation {self.name}: item {item.id!r} got {len(inputs)} inputs for {wanted}"
                 raise DataError(message)
             for column, value in zip(columns, inputs, strict=True):
                 column.append(value)
@@ -154,9 +154,8 @@ def relation(
         raise ConfigError(message)
 
     def decorate(function: Callable[[Any], Iterable[Any]]) -> FunctionRelation:
-        return FunctionRelation(
-            function, names, kind or Equal(), name or str(getattr(function, "__name__", "relation"))
-        )
+        own_name = str(getattr(function, "__name__", "relation"))
+        return FunctionRelation(function, names, kind or Equal(), name or own_name)
 
     return decorate
 
@@ -206,7 +205,3 @@ def _column(inputs: Iterable[Any], items: Items) -> pl.Series | dict[str, pl.Ser
         ]
         columns[key] = pl.Series(key, new, strict=False)
     return columns
-
-
-def _divide(a: Any, b: Any) -> Any:
-    return np.divide(a, b, out=np.full(len(b), np.nan), where=np.asarray(b) > 0)

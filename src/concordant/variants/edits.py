@@ -120,9 +120,8 @@ def _laid_out(texts: pl.Series) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
     """Return the code points of all texts end to end, and how many each text has."""
     texts = texts.fill_null("")
     joined = "".join(texts.to_list()).encode("utf-32-le")
-    return np.frombuffer(joined, dtype="<u4").astype(np.uint32), texts.str.len_chars().to_numpy().astype(
-        np.int64
-    )
+    counts = texts.str.len_chars().to_numpy().astype(np.int64)
+    return np.frombuffer(joined, dtype="<u4").astype(np.uint32), counts
 
 
 def _cut_up(

@@ -28,10 +28,10 @@ import numpy as np
 import polars as pl
 
 from concordant.core.errors import ConfigError, DataError, nearest
-from concordant.core.finding import Finding, Measure
+from concordant.core.finding import ANY_NUMBER, NOT_NEGATIVE, Finding, Measure
 from concordant.core.relation import AGREEMENT, Relation, Variant
+from concordant.core.shares import share
 from concordant.core.statistics import Estimate, estimate_mean, over_dispersion, t_estimate, wilson
-from concordant.variants.votes import share
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,22 +43,19 @@ if TYPE_CHECKING:
     from concordant.core.relation import Verdicts
 
 TRIALS = "trials"
-NO_MEAN = (0.0, math.inf)  # of a figure that is not the mean of its column
 ACCURACY = Measure("accuracy", "rate", "higher", "right answers, every variation counting the same")
-WORST = Measure("worst_variation_accuracy", "rate", "higher", "right answers on the worst variation", NO_MEAN)
+WORST = Measure(
+    "worst_variation_accuracy", "rate", "higher", "right answers on the worst variation", NOT_NEGATIVE
+)
 SPREAD = Measure(
-    "variation_spread", "rate", "lower", "standard deviation of the accuracy over variations", NO_MEAN
+    "variation_spread", "rate", "lower", "standard deviation of the accuracy over variations", NOT_NEGATIVE
 )
 DISPERSION = Measure(
-    "over_dispersion_ratio", "rate", "lower", "variance over variations, in multiples of chance", NO_MEAN
+    "over_dispersion_ratio", "rate", "lower", "variance over variations, in multiples of chance", NOT_NEGATIVE
 )
 CONTROL = Measure("control_accuracy", "control_rate", "higher", "right answers to the control questions")
 GAP = Measure(
-    "control_gap",
-    "rate",
-    "lower",
-    "accuracy on the controls minus accuracy on the problem",
-    (-math.inf, math.inf),
+    "control_gap", "rate", "lower", "accuracy on the controls minus accuracy on the problem", ANY_NUMBER
 )
 
 
@@ -130,9 +127,7 @@ class Grid(Relation):
         self._cells(items)  # says what is wrong before anything is asked
         sampled = self.k > 1 and self.temperature is not None
         return [
-            Variant(
-                TRIALS, items, ask={"n": self.k, **({"temperature": self.temperature} if sampled else {})}
-            )
+            Variant(TRIALS, items, ask={"n": self.k} | ({"temperature": self.temperature} if sampled else {}))
         ]
 
     def judge(self, items: Items, answers: Mapping[str, Behaviours]) -> pl.DataFrame:
@@ -157,10 +152,8 @@ class Grid(Relation):
         """Estimate the measures over variations, and over problems where there are several."""
         frame = self._cells(verdicts.items).hstack(verdicts.frame.select("n_right", "n_graded"))
         frame = frame.filter(pl.col("n_graded") > 0)
-        keys = ["problem", "variation", "control"]
-        cells = frame.group_by(keys, maintain_order=True).agg(
-            pl.col("n_right").sum(), pl.col("n_graded").sum()
-        )
+        grouped = frame.group_by("problem", "variation", "control", maintain_order=True)
+        cells = grouped.agg(pl.col("n_right", "n_graded").sum())
         cells = cells.with_columns(rate=pl.col("n_right") / pl.col("n_graded"))
         main, control = cells.filter(~pl.col("control")), cells.filter("control")
         level = verdicts.level
@@ -181,11 +174,9 @@ class Grid(Relation):
             if name is not None and name not in columns:
                 message = f"{self.name}: there is no column {name!r}; {nearest(name, columns)}"
                 raise DataError(message)
+        problem = _column(self.problem or "problem", columns, pl.lit(""))
         frame = items.frame.select(
-            _column(self.problem or "problem", columns, pl.lit(""))
-            .cast(pl.String)
-            .fill_null("")
-            .alias("problem"),
+            problem.cast(pl.String).fill_null("").alias("problem"),
             _column(self.variation, columns, pl.col("id")).cast(pl.String).alias("variation"),
             _column(self.control or "control", columns, pl.lit(value=False)).alias("control"),
         )

@@ -89,11 +89,7 @@ def grid_items(
         questions[name] = (given, None) if isinstance(given, str) else given
     parts = []
     for control, (text, right) in questions.items():
-        what = (
-            "grid_items: the template"
-            if control is None
-            else f"grid_items: the template of the control {control!r}"
-        )
+        what = "grid_items: the template" + ("" if control is None else f" of the control {control!r}")
         inputs = fill(text, columns, what)
         prefix = problem if control is None else f"{problem}/{control}"
         numbers = list(range(1, len(inputs) + 1))
@@ -139,11 +135,9 @@ def _references(
 ) -> list[str | None]:
     if reference is None:
         return [None] * n
+    if isinstance(reference, str) and reference in columns:
+        return [str(value) for value in columns[reference]]
     if isinstance(reference, str):
-        return (
-            [str(value) for value in columns[reference]]
-            if reference in columns
-            else list(fill(reference, columns, what))
-        )
+        return list(fill(reference, columns, what))
     rows = (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
     return [str(reference(**row)) for row in rows]

@@ -11,13 +11,14 @@ import polars as pl
 from concordant.core.answers import named_option
 from concordant.core.answers.options import position
 from concordant.core.errors import ConfigError, DataError
-from concordant.core.finding import Finding, Measure
+from concordant.core.finding import NOT_NEGATIVE, Finding, Measure
 from concordant.core.kinds import first
 from concordant.core.prompts import LETTERS
 from concordant.core.relation import AGREEMENT, Relation, Variant
+from concordant.core.shares import share
 from concordant.variants.orders import orders_of
 from concordant.variants.position_bias import position_bias
-from concordant.variants.votes import MISSING, coded, pairwise_agreement, share
+from concordant.variants.votes import MISSING, coded, pairwise_agreement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,9 +29,8 @@ if TYPE_CHECKING:
     from concordant.core.items import Items
     from concordant.core.relation import Verdicts
 
-NO_MEAN = (0.0, math.inf)  # of a figure that is not the mean of its column
 POSITION_BIAS = Measure(
-    "position_bias", "positions", "lower", "how far the chosen positions are from even", NO_MEAN
+    "position_bias", "positions", "lower", "how far the chosen positions are from even", NOT_NEGATIVE
 )
 
 
@@ -117,9 +117,9 @@ class OptionOrder(Relation):
         if not orders:
             message = f"{self.name}: no item has two choices to put in another order"
             raise DataError(message)
-        columns = (
-            {} if items.reference is None else {"reference": _option_texts(items.reference, items.choices)}
-        )
+        columns = {}
+        if items.reference is not None:
+            columns["reference"] = _option_texts(items.reference, items.choices)
         variants = [Variant("order 0", items)]
         for number, order in enumerate(orders, start=1):
             permuted = items.replace(choices=items.choices.list.gather(order), **columns)
@@ -144,9 +144,7 @@ class OptionOrder(Relation):
             asked = choices.is_not_null().to_numpy()
             complete &= found | ~asked
             n_orders += asked
-        if isinstance(
-            self.permutations, int
-        ):  # orders that are drawn are balanced where they are all there are
+        if isinstance(self.permutations, int):  # drawn orders are balanced where they are all there are
             complete &= n_orders == [math.factorial(m) for m in n_options.tolist()]
         codes[n_options < 2] = MISSING
         known = codes != MISSING
@@ -166,11 +164,8 @@ class OptionOrder(Relation):
             "right": np.where(graded[:, 0], right[:, 0], np.nan),
             "order_right": share(n_right, n_graded),
         }
-        return (
-            pl.DataFrame(verdicts)
-            .fill_nan(None)
-            .with_columns(pl.Series("positions", positions, pl.List(pl.Float64)))
-        )
+        frame = pl.DataFrame(verdicts).fill_nan(None)
+        return frame.with_columns(pl.Series("positions", positions, pl.List(pl.Float64)))
 
     def summarize(self, verdicts: Verdicts) -> list[Finding]:
         """Estimate the mean of each measure, and the position bias over all items together."""
@@ -194,9 +189,8 @@ def _bias(verdicts: Verdicts) -> Finding | None:
         f"position {LETTERS[bias.preferred]} is chosen in {bias.chosen:.0%} of the answers to"
         f" {bias.n_options} options; even is {1 / bias.n_options:.0%}"
     )
-    return verdicts.make(POSITION_BIAS, bias.estimate, note=note).with_p(
-        bias.p_value, "chi-square of positions"
-    )
+    finding = verdicts.make(POSITION_BIAS, bias.estimate, note=note)
+    return finding.with_p(bias.p_value, "chi-square of positions")
 
 
 def _sizes(items: Items) -> NDArray[np.int64]:
@@ -214,9 +208,8 @@ def _option_texts(reference: pl.Series, choices: pl.Series) -> pl.Series:
     """Return the texts of the options that references name, one or a list of right ones an item."""
     if not isinstance(reference.dtype, pl.List):
         return choices.list.get(named_option(reference, choices), null_on_oob=True)
-    rows = (
-        pl.DataFrame({"reference": reference, "choices": choices}).with_row_index("row").explode("reference")
-    )
+    rows = pl.DataFrame({"reference": reference, "choices": choices}).with_row_index("row")
+    rows = rows.explode("reference")
     texts = _option_texts(rows["reference"], rows["choices"])
     grouped = rows.select("row", reference=texts).group_by("row", maintain_order=True).agg("reference")
     return grouped["reference"].list.drop_nulls()

@@ -12,7 +12,7 @@ from concordant.core.errors import ConfigError, DataError, nearest
 from concordant.core.finding import Measure
 from concordant.core.kinds import Equal
 from concordant.core.relation import Relation, Variant
-from concordant.core.rewrites import REWRITE_MEASURES, judge_rewrites
+from concordant.core.rewrites import BASE, REWRITE_MEASURES, judge_rewrites
 from concordant.variants.perturbations import PERTURBATIONS, suiting
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from concordant.core.behaviours import Behaviours
     from concordant.core.items import Items
-
-BASE = "as given"
 
 
 class Perturbed(Relation):

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
 from concordant.core.errors import ConfigError
-from concordant.core.finding import Measure
+from concordant.core.finding import NOT_NEGATIVE, Measure
 from concordant.core.relation import AGREEMENT, Relation, Variant
+from concordant.core.shares import share
 from concordant.core.statistics import pass_at_k, pass_hat_k
-from concordant.variants.votes import coded, most_voted, n_distinct, pairwise_agreement, share
+from concordant.variants.votes import coded, most_voted, n_distinct, pairwise_agreement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ def _measures(at: Sequence[int]) -> tuple[Measure, ...]:
         Measure("majority_accuracy", "majority_right", "higher", "items whose most frequent answer is right"),
         Measure("accuracy", "right", "higher", "right answers over the samples of an item"),
         *passing,
-        Measure("distinct_answers", "distinct", "lower", "different answers to an item", (0.0, math.inf)),
+        Measure("distinct_answers", "distinct", "lower", "different answers to an item", NOT_NEGATIVE),
     )
 
 

@@ -9,7 +9,7 @@ import polars as pl
 from concordant.core.errors import ConfigError, DataError, nearest
 from concordant.core.kinds import Equal
 from concordant.core.relation import Relation, Variant
-from concordant.core.rewrites import REWRITE_MEASURES, judge_rewrites, rewritten
+from concordant.core.rewrites import BASE, REWRITE_MEASURES, judge_rewrites, rewritten
 from concordant.variants.wording import fields_of, fill, reword, wording
 
 if TYPE_CHECKING:
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from concordant.core.behaviours import Behaviours
     from concordant.core.items import Items
-
-BASE = "as given"
 
 
 class Reworded(Relation):
@@ -84,11 +82,8 @@ class Reworded(Relation):
         agree: str | Callable[[Any, Any], float] | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> None:
-        sources = [
-            name
-            for name, value in (("column", column), ("templates", templates), ("rewrite", rewrite))
-            if value
-        ]
+        given = {"column": column, "templates": templates, "rewrite": rewrite}
+        sources = [name for name, value in given.items() if value]
         if len(sources) != 1:
             got = " and ".join(sources) or "none"
             message = f"{self.name} needs exactly one of column, templates and rewrite, got {got}"

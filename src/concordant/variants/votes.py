@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from concordant.core.shares import share
+
 if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
@@ -82,10 +84,3 @@ def n_distinct(codes: NDArray[np.int64]) -> NDArray[np.float64]:
     counts = votes(codes)
     found = np.divide(1.0, counts, out=np.zeros(counts.shape), where=counts > 0).sum(axis=1).round()
     return np.where(found > 0, found, np.nan)
-
-
-def share(part: NDArray[np.integer], whole: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Return ``part / whole``, NaN where the whole is nothing."""
-    shares = np.full(len(whole), np.nan)
-    np.divide(part, whole, out=shares, where=whole > 0)
-    return shares

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from concordant.core.errors import ConfigError, DataError, nearest
+from concordant.core.prompts import holds_messages
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -20,12 +21,7 @@ if TYPE_CHECKING:
 
 def is_worded(items: Items) -> bool:
     """Whether the inputs are texts or conversations."""
-    dtype = items.inputs.dtype
-    if dtype == pl.String:
-        return True
-    if not isinstance(dtype, pl.List) or not isinstance(dtype.inner, pl.Struct):
-        return False
-    return {"role", "content"} <= {field.name for field in dtype.inner.fields}
+    return items.inputs.dtype == pl.String or holds_messages(items.inputs.dtype)
 
 
 def wording(items: Items, relation: str) -> pl.Series:
@@ -69,9 +65,8 @@ def reword(items: Items, texts: Iterable[str | None]) -> pl.Series:
             conversations.append(None)
             continue
         asked = _last_user_turn(turns)
-        conversations.append(
-            [{**turn, "content": text} if i == asked else turn for i, turn in enumerate(turns)]
-        )
+        reworded = [{**turn, "content": text} if i == asked else turn for i, turn in enumerate(turns)]
+        conversations.append(reworded)
     return pl.Series("input", conversations, items.inputs.dtype)
 
 

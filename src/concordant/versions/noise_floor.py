@@ -1,13 +1,13 @@
 r"""Noise floor: how much a model disagrees with itself when nothing was changed but the seed, the order or the batch size.
 
 A version difference means little without it. If old and new were the same noisy model, an item would be right
-first and wrong
-then with half the probability that two runs differ; so with :math:`d_i` the mean over repeats and versions of "the outcome
-differs from the first run", the flips beyond noise of item i are :math:`o_i(1-w_i) - d_i/2`, paired item by item.
+first and wrong then with half the probability that two runs differ; so with :math:`d_i` the mean over repeats
+and versions of "the outcome differs from the first run", the flips beyond noise of item i are
+:math:`o_i(1-w_i) - d_i/2`, paired item by item.
 
 Repeats are asked again on purpose: neither the answer cache nor an answer already recorded for the first run
-serves them. A recorded
-model answers a repeat with its next recorded sample; recorded once, it has no noise floor, and the findings are missing.
+serves them. A recorded model answers a repeat with its next recorded sample; recorded once, it has no noise
+floor, and the findings are missing.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from concordant.core.errors import ConfigError, nearest
 from concordant.core.finding import Measure
 from concordant.core.kinds import compare
 from concordant.core.relation import AGREEMENT, Relation, Variant
+from concordant.core.shares import mean_of_known
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -101,20 +102,8 @@ class NoiseFloor(Relation):
         self.batch_size = batch_size
         self.seed = seed
         self._against = against
-        each = [
-            Measure(
-                f"noise_flip_rate_{repeat}",
-                f"flipped_{repeat}",
-                "lower",
-                f"the same, with another {repeat.replace('_', ' ')}",
-            )
-            for repeat in repeats
-        ]
-        self.measures = (
-            *MEASURES,
-            *(each if len(each) > 1 else ()),
-            *(AGAINST_MEASURES if against is not None else ()),
-        )
+        each = tuple(map(_measure_of, repeats)) if len(repeats) > 1 else ()
+        self.measures = MEASURES + each + (() if against is None else AGAINST_MEASURES)
 
     def expand(self, items: Items) -> list[Variant]:
         """Make the first run and one column for each repeat; for both versions where there are two."""
@@ -138,27 +127,24 @@ class NoiseFloor(Relation):
         first = answers["first"]
         flips = [_outcome_differs(first, answers[repeat]) for repeat in self.repeats]
         agreements = [compare(first, answers[repeat]) for repeat in self.repeats]
-        agreement = _mean(agreements)
-        columns = {"agreement": agreement, "flipped": _mean(flips), "changed": 1.0 - agreement}
+        agreement = mean_of_known(agreements)
+        columns = {"agreement": agreement, "flipped": mean_of_known(flips), "changed": 1.0 - agreement}
         columns |= {f"flipped_{repeat}": flip for repeat, flip in zip(self.repeats, flips, strict=True)}
         if self._against is not None:
             old = answers["old"]
             old_flips = [_outcome_differs(old, answers[f"old, {repeat}"]) for repeat in self.repeats]
             graded = old.graded[:, 0] & first.graded[:, 0]
             negative = np.where(graded, old.right[:, 0] & ~first.right[:, 0], np.nan)
-            noise = _mean(flips + old_flips) / 2
+            noise = mean_of_known(flips + old_flips) / 2
             columns |= {"negative_flip": negative, "noise": noise, "beyond": negative - noise}
         return pl.DataFrame(columns).fill_nan(None)
+
+
+def _measure_of(repeat: str) -> Measure:
+    about = f"the same, with another {repeat.replace('_', ' ')}"
+    return Measure(f"noise_flip_rate_{repeat}", f"flipped_{repeat}", "lower", about)
 
 
 def _outcome_differs(a: Behaviours, b: Behaviours) -> NDArray[np.float64]:
     graded = a.graded[:, 0] & b.graded[:, 0]
     return np.where(graded, a.right[:, 0] != b.right[:, 0], np.nan)
-
-
-def _mean(columns: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-    stacked = np.column_stack(columns)
-    known = ~np.isnan(stacked)
-    total, count = np.where(known, stacked, 0.0).sum(axis=1), known.sum(axis=1)
-    mean: NDArray[np.float64] = np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
-    return mean

@@ -18,7 +18,7 @@ import polars as pl
 
 from concordant.core.agreement import agreement
 from concordant.core.errors import ConfigError, DataError
-from concordant.core.finding import Finding, Measure
+from concordant.core.finding import ANY_NUMBER, NOT_NEGATIVE, Finding, Measure
 from concordant.core.kinds import compare, first
 from concordant.core.relation import AGREEMENT, Relation, Variant, Verdicts
 
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from concordant.core.items import Items
     from concordant.core.model import Model
 
-ANY = (-np.inf, np.inf)
-POSITIVE = (0.0, np.inf)
-
 
 class Scores(Relation):
     """Holds the scores of the model against those of another version.
@@ -44,8 +41,8 @@ class Scores(Relation):
         The other version; recorded or live.
     of
         Where the score comes from: ``"score"`` (what the model, the recording or the grader gave),
-        ``"output"`` (the output is a
-        number), ``"logprob"`` (nats), or ``"reference"`` (agreement of the output with the reference, by `agree`).
+        ``"output"`` (the output is a number), ``"logprob"`` (nats), or ``"reference"`` (agreement of the
+        output with the reference, by `agree`).
     score
         A function of an output and its item that gives the score, instead of `of`.
     agree
@@ -65,12 +62,16 @@ class Scores(Relation):
 
     name = "versions.scores"
     measures = (
-        Measure("score_old", "old", "higher", "mean score of the old version", ANY),
-        Measure("score_new", "new", "higher", "mean score of the new version", ANY),
-        Measure("score_change", "change", "higher", "mean change of the score on the same items", ANY),
-        Measure("mean_gain_part", "gain_part", "higher", "mean over items of what was gained", POSITIVE),
+        Measure("score_old", "old", "higher", "mean score of the old version", ANY_NUMBER),
+        Measure("score_new", "new", "higher", "mean score of the new version", ANY_NUMBER),
+        Measure("score_change", "change", "higher", "mean change of the score on the same items", ANY_NUMBER),
+        Measure("mean_gain_part", "gain_part", "higher", "mean over items of what was gained", NOT_NEGATIVE),
         Measure(
-            "mean_regression_part", "regression_part", "lower", "mean over items of what was lost", POSITIVE
+            "mean_regression_part",
+            "regression_part",
+            "lower",
+            "mean over items of what was lost",
+            NOT_NEGATIVE,
         ),
         Measure("regression_rate", "regressed", "lower", "items whose score fell"),
         AGREEMENT,
@@ -126,9 +127,8 @@ class Scores(Relation):
     def _scores(self, behaviours: Behaviours, items: Items) -> NDArray[np.float64]:
         if self._score is not None:
             outputs = first(behaviours, "output").to_list()
-            scored = [
-                None if o is None else self._score(o, item) for o, item in zip(outputs, items, strict=True)
-            ]
+            pairs = zip(outputs, items, strict=True)
+            scored = [None if output is None else self._score(output, item) for output, item in pairs]
             return pl.Series(scored, dtype=pl.Float64, strict=False).to_numpy()
         if self.of == "reference":
             if items.reference is None:
