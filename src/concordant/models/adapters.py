@@ -65,7 +65,8 @@ def as_model(value: Any, **options: Any) -> Model:
         known = ", ".join(list(inspect.signature(adapter).parameters)[1:]) or "none"
         message = f"a {type(value).__name__} cannot be made a model: {error}; allowed options: {known}"
         raise ConfigError(message) from None
-    return adapter(value, **options)  # type: ignore[no-any-return]
+    model: Model = adapter(value, **options)
+    return model
 
 
 def _as_it_is(value: Model) -> Model:

@@ -88,9 +88,7 @@ class CausalLM:
         ids = self.tokens.encode(prompts)
         room = [min(max_tokens, self._longest - len(row)) for row in ids]
         completions: list[list[Completion]] = [[] for _ in prompts]
-        for allowed in sorted(
-            set(room), reverse=True
-        ):  # one number of steps a batch: nearly always one in all
+        for allowed in sorted(set(room), reverse=True):  # nearly always there is but one number of steps
             members = [i for i, steps in enumerate(room) if steps == allowed]
             if allowed <= 0:
                 for i in members:
@@ -149,10 +147,8 @@ class CausalLM:
         states: list[Any] = [None] * len(ids)
         for part in batches([len(row) for row in ids], self.batch_size):
             output = self._forward([ids[i] for i in part], output_hidden_states=True)
-            chosen = (
-                torch.stack([output.hidden_states[layer] for layer in layers], dim=1).float().cpu().numpy()
-            )
-            for i, rows in zip(part, chosen, strict=True):
+            chosen = torch.stack([output.hidden_states[layer] for layer in layers], dim=1).float()
+            for i, rows in zip(part, chosen.cpu().numpy(), strict=True):
                 states[i] = rows[:, rows.shape[1] - len(ids[i]) :]
         return states
 
@@ -215,7 +211,8 @@ class CausalLM:
         logits = self._forward(rows, **options).logits[:, -kept - 1 : -1].float()
         ids = padded(rows, self.tokens.pad, logits.device)["input_ids"][:, -kept:]
         found = logits.log_softmax(dim=-1).gather(-1, ids[..., None])[..., 0]
-        return found.double().cpu().numpy()  # type: ignore[no-any-return]
+        logprobs: NDArray[np.float64] = found.double().cpu().numpy()
+        return logprobs
 
     def _forward(self, rows: Sequence[Sequence[int]], **options: Any) -> Any:
         inputs = padded(rows, self.tokens.pad, self.model.device)

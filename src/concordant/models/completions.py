@@ -86,9 +86,7 @@ def _completion(choice: dict[str, Any], *, logprobs: bool) -> Completion:
     text: Any = choice["text"] if message is None else message.get("content")
     if isinstance(text, list):  # parts, as some servers give them
         text = "".join(part.get("text", "") for part in text)
-    if (
-        text is None and message is not None
-    ):  # nothing was said: a refusal, a tool call, or all spent on thinking
+    if text is None and message is not None:  # a refusal, a tool call, or all was spent on thinking
         text = message.get("refusal") or ""
     logprob = tokens = None
     if logprobs and (found := choice.get("logprobs")):

@@ -67,9 +67,9 @@ def load_huggingface(
     require("torch", "torch", "Hugging Face models")
     transformers = require("transformers", "torch", "Hugging Face models")
     weights = ("*.safetensors", "*.bin") if trust_pickle else ("*.safetensors",)
-    code = ("*.py",) if trust_code else ()
-    folder, label = _locate(str(source), revision, (*SETTINGS, *weights, *code))
-    files = [path for pattern in (*SETTINGS, *weights, *code) for path in folder.glob(pattern)]
+    patterns = (*SETTINGS, *weights, *(("*.py",) if trust_code else ()))
+    folder, label = _locate(str(source), revision, patterns)
+    files = [path for pattern in patterns for path in folder.glob(pattern)]
     with _loading(label, transformers):
         config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=trust_code)
     loader = _loader(config, label, transformers)
@@ -134,15 +134,12 @@ def _loader(config: Any, label: str, transformers: Any) -> Any:
             message = f"hf:{label}: classifiers of several labels at once are not supported"
             raise ModelError(message)
         return transformers.AutoModelForSequenceClassification
-    known = type(config) in transformers.MODEL_FOR_CAUSAL_LM_MAPPING or "AutoModelForCausalLM" in (
-        getattr(config, "auto_map", None) or {}
-    )
+    own_code = getattr(config, "auto_map", None) or {}
+    known = type(config) in transformers.MODEL_FOR_CAUSAL_LM_MAPPING or "AutoModelForCausalLM" in own_code
     if architectures and known and not config.is_encoder_decoder:
         return transformers.AutoModelForCausalLM
-    got = ", ".join(architectures) or "none"
-    message = (
-        f"hf:{label}: allowed are causal language models and sequence classifiers, got architectures {got}"
-    )
+    allowed = "allowed are causal language models and sequence classifiers"
+    message = f"hf:{label}: {allowed}, got architectures {', '.join(architectures) or 'none'}"
     raise ModelError(message)
 
 
@@ -162,11 +159,9 @@ def _device(device: str, label: str) -> str:
 @contextlib.contextmanager
 def _loading(label: str, transformers: Any) -> Iterator[None]:
     """Load without progress bars; what goes wrong is the model's fault, in one sentence."""
-    logging = transformers.utils.logging
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
     try:
-        yield
+        with no_progress_bars(transformers.utils.logging):
+            yield
     except Exception as error:
         reason = " ".join(str(error).split())
         message = f"hf:{label} cannot be loaded: {type(error).__name__}: {reason[:300]}"
@@ -175,6 +170,15 @@ def _loading(label: str, transformers: Any) -> Iterator[None]:
                 f"hf:{label} brings code of its own: pass --trust-code (trust_code=True) if you trust it"
             )
         raise ModelError(message) from None
+
+
+@contextlib.contextmanager
+def no_progress_bars(logging: Any) -> Iterator[None]:
+    """Keep ``transformers.utils.logging`` from drawing progress bars for a while."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
     finally:
         if shown:
             logging.enable_progress_bar()

@@ -44,9 +44,8 @@ class GenerativeModel:
         own_name = getattr(language_model, "name", type(language_model).__name__)
         self.language_model = language_model
         self.name = name or str(own_name)
-        self.fingerprint = (
-            fingerprint or getattr(language_model, "fingerprint", None) or fingerprint_of(language_model)
-        )
+        own_fingerprint = getattr(language_model, "fingerprint", None)
+        self.fingerprint = fingerprint or own_fingerprint or fingerprint_of(language_model)
         self.batch_size = batch_size or 4 * int(getattr(language_model, "batch_size", 16))
 
     def __repr__(self) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from concordant.core.errors import ModelError, first_line, require
+from concordant.models.classes import most_probable, softmax
 from concordant.models.fingerprints import files_fingerprint
 from concordant.models.rows import answer_frame, inputs_of, repeat
 
@@ -84,9 +85,8 @@ class OnnxModel:
             message = f"task of {path}: allowed are auto, classifier and regressor, got {task!r}"
             raise ModelError(message)
         # Great weights lie beside the file, as model.onnx.data or model.onnx_data.
-        self.fingerprint = files_fingerprint(
-            [path, *path.parent.glob(f"{path.name}[._]data")], str(classes), task
-        )
+        files = [path, *path.parent.glob(f"{path.name}[._]data")]
+        self.fingerprint = files_fingerprint(files, str(classes), task)
         self.name = name or path.stem
         self.batch_size = batch_size
         self.classes = classes.split(",") if isinstance(classes, str) else classes and list(classes)
@@ -105,7 +105,7 @@ class OnnxModel:
         columns = [_joined(column)[: len(items)] for column in zip(*parts, strict=True)]
         outputs, probabilities = self._read(columns)
         frame = answer_frame(self.name, items, outputs, probabilities=probabilities)
-        return repeat(frame, request.n)  # type: ignore[no-any-return]
+        return repeat(frame, request.n)
 
     def _feeds(self, items: Items) -> dict[str, Any]:
         """Return the array of each input of the graph: all features, or one column of the table an input."""
@@ -127,15 +127,14 @@ class OnnxModel:
         rows = {name: column[start : start + size] for name, column in feeds.items()}
         lack = size - min(len(column) for column in rows.values())
         if lack:
-            rows = {
-                name: np.concatenate([column, np.repeat(column[-1:], lack, axis=0)])
-                for name, column in rows.items()
-            }
+            last = {name: np.repeat(column[-1:], lack, axis=0) for name, column in rows.items()}
+            rows = {name: np.concatenate([column, last[name]]) for name, column in rows.items()}
         try:
-            return self._session.run(None, rows)  # type: ignore[no-any-return]
+            outputs: list[Any] = self._session.run(None, rows)
         except Exception as error:
             message = f"model {self.name!r} cannot take its inputs: {first_line(error)}"
             raise ModelError(message) from None
+        return outputs
 
     def _read(self, columns: Sequence[Any]) -> tuple[Any, NDArray[Any] | None]:
         """Return predictions and probabilities from the outputs of the graph."""
@@ -151,19 +150,17 @@ class OnnxModel:
             return labels[0].ravel(), proper[0] if proper else None
         tables += [array.reshape(-1, 1) for array in arrays if array.dtype.kind == "f" and array.ndim == 1]
         if not tables:
-            shapes = ", ".join(
-                f"{node.name} {node.type} {node.shape}" for node in self._session.get_outputs()
-            )
+            nodes = self._session.get_outputs()
+            got = ", ".join(f"{node.name} {node.type} {node.shape}" for node in nodes)
             message = (
-                f"model {self.name!r}: its outputs are neither labels nor numbers of each row, got {shapes}"
+                f"model {self.name!r}: its outputs are neither labels nor numbers of each row, got {got}"
             )
             raise ModelError(message)
         table = tables[0]
         if self._task == "regressor" or (self._task == "auto" and table.shape[1] == 1):
             return (table.ravel() if table.shape[1] == 1 else table).astype(np.float64), None
         probabilities = _probabilities(table)
-        best = np.nan_to_num(probabilities, nan=-np.inf).argmax(axis=1)
-        return best if self.classes is None else np.asarray(self.classes)[best], probabilities
+        return most_probable(probabilities, self.classes), probabilities
 
 
 load_onnx = OnnxModel
@@ -199,5 +196,4 @@ def _probabilities(table: NDArray[Any]) -> NDArray[np.float64]:
         table = np.hstack([np.zeros_like(table), table])
     elif _is_simplex(table):
         return table
-    odds = np.exp(table - table.max(axis=1, keepdims=True))
-    return odds / odds.sum(axis=1, keepdims=True)  # type: ignore[no-any-return]
+    return softmax(table)

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from concordant.core.errors import ModelError, nearest
+from concordant.models.classes import most_probable
 from concordant.models.fingerprints import fingerprint as fingerprint_of
 from concordant.models.rows import answer_frame, inputs_of, repeat
 
@@ -87,14 +88,13 @@ class PredictorModel:
         x = self._features(items)
         probabilities = self._probabilities(x)
         if callable(getattr(self.predictor, "probabilities", None)) and probabilities is not None:
-            best = np.nan_to_num(probabilities, nan=-np.inf).argmax(axis=1)
-            outputs: Any = best if self.classes is None else np.asarray(self.classes)[best]
+            outputs: Any = most_probable(probabilities, self.classes)
         else:
             outputs = self.predictor.predict(x)
         if getattr(outputs, "ndim", 1) == 2 and outputs.shape[1] == 1:
             outputs = np.asarray(outputs).ravel()
         frame = answer_frame(self.name, items, outputs, probabilities=probabilities)
-        return repeat(frame, request.n)  # type: ignore[no-any-return]
+        return repeat(frame, request.n)
 
     def _probabilities(self, x: Any) -> NDArray[Any] | None:
         for method in ("probabilities", "predict_proba"):
@@ -114,10 +114,8 @@ class PredictorModel:
             return inputs.to_numpy() if hasattr(self.predictor, "n_features_in_") else inputs
         missing = [str(name) for name in names if name not in inputs.columns]
         if missing:
-            hint = nearest(missing[0], inputs.columns)
-            message = (
-                f"model {self.name!r}: the inputs lack {len(missing)} columns, first {missing[0]!r}; {hint}"
-            )
+            lacks = f"lack {len(missing)} columns, first {missing[0]!r}"
+            message = f"model {self.name!r}: the inputs {lacks}; {nearest(missing[0], inputs.columns)}"
             raise ModelError(message)
         inputs = inputs.select(list(names))
         try:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from concordant.core.model import Request
 
 ANSWERED = (
-    *("output", "correct", "score", "probabilities", "logprob", "choice_logprobs", "tokens", "latency_s"),
-    "error",
+    *("output", "correct", "score", "probabilities", "logprob", "choice_logprobs"),
+    *("tokens", "latency_s", "error"),
 )
 """The columns of records that are the behaviour; they are what `Recorded.respond` gives back."""
 
@@ -133,9 +133,8 @@ class Recorded:
         numbers = pl.DataFrame({"sample": pl.int_range(first, first + request.n, dtype=pl.Int64, eager=True)})
         known = [column for column in ANSWERED if column in self.records.columns]
         answers = self.records.select("item", "sample", *known)
-        asked = self._found(items, rewritten=request.rewritten).join(
-            numbers, how="cross", maintain_order="left_right"
-        )
+        found = self._found(items, rewritten=request.rewritten)
+        asked = found.join(numbers, how="cross", maintain_order="left_right")
         rows = asked.join(answers, on=["item", "sample"], how="left", maintain_order="left")
         plural = pl.when(pl.col("samples") == 1).then(pl.lit("sample")).otherwise(pl.lit("samples"))
         error = (
@@ -161,10 +160,9 @@ class Recorded:
             inputs = firsts["input"]
             if inputs.dtype in (pl.String, pl.Null):
                 inputs = inputs.cast(pl.String).fill_null(ids)
-        roles = [firsts[name] for name in ("reference", "choices", "group") if name in firsts.columns]
-        return Items(
-            pl.DataFrame([ids, inputs.alias("input"), *roles, *(firsts[name] for name in self._slices())])
-        )
+        roles = [name for name in ("reference", "choices", "group") if name in firsts.columns]
+        further = (firsts[name] for name in (*roles, *self._slices()))
+        return Items(pl.DataFrame([ids, inputs.alias("input"), *further]))
 
     def _slices(self) -> list[str]:
         no_slices = {*ANSWERED, *ABOUT_THE_RUN, "item", "id", "input", "reference", "choices", "group"}
@@ -192,13 +190,12 @@ class Recorded:
             asked = asked.select("id", pl.when("known").then("id").alias("item"))
         if match != "id" and asked["item"].null_count():
             asked = asked.with_columns(normalised(items.inputs).alias("text"))
-            texts = by_text(self.held).rename({"item": "same"})
+            texts = _by_text(self.held).rename({"item": "same"})
             asked = asked.join(texts, on="text", how="left", maintain_order="left")
             asked = asked.with_columns(pl.coalesce("item", "same").alias("item"))
         if rewritten and items.choices is not None:
-            asked = asked.with_columns(
-                pl.when(self._same_choices(asked["item"], items.choices)).then("item").alias("item")
-            )
+            same = self._same_choices(asked["item"], items.choices)
+            asked = asked.with_columns(pl.when(same).then("item").alias("item"))
         counts = self.held.select("item", "samples")
         return asked.select("item").join(counts, on="item", how="left", maintain_order="left")
 
@@ -206,10 +203,8 @@ class Recorded:
         if "choices" not in self.records.columns:
             return pl.Series([False] * len(found))
         firsts = self.records.unique("item", keep="first").select("item", "choices")
-        recorded = found.to_frame("item").join(firsts, on="item", how="left", maintain_order="left")[
-            "choices"
-        ]
-        return recorded.list.join("\x1f").eq_missing(choices.list.join("\x1f"))
+        recorded = found.to_frame("item").join(firsts, on="item", how="left", maintain_order="left")
+        return recorded["choices"].list.join("\x1f").eq_missing(choices.list.join("\x1f"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,16 +251,15 @@ def align(old: Recorded, new: Recorded) -> Alignment:
     (['b'], ('a',), ('c',), 'id')
     """
     ids = old.held.join(new.held, on="item", how="inner", suffix="_new", maintain_order="left")
-    texts = by_text(old.held).join(
-        by_text(new.held), on="text", how="inner", suffix="_new", maintain_order="left"
+    texts = _by_text(old.held).join(
+        _by_text(new.held), on="text", how="inner", suffix="_new", maintain_order="left"
     )
     if ids.is_empty() and texts.is_empty():
         raise DataError(_nothing_shared(old, new))
     agree = int((ids["text"] == ids["text_new"]).sum())
     differ = int((ids["text"] != ids["text_new"]).sum())
-    by: Literal["id", "input"] = (
-        "input" if ids.is_empty() or (differ > agree and len(texts) > agree) else "id"
-    )
+    reordered = differ > agree and len(texts) > agree
+    by: Literal["id", "input"] = "input" if ids.is_empty() or reordered else "id"
     in_old = ids["item"] if by == "id" else texts["item"]
     in_new = ids["item"] if by == "id" else texts["item_new"]
     items = _merged(old, new, in_old, in_new)
@@ -291,7 +285,7 @@ def _nothing_shared(old: Recorded, new: Recorded) -> str:
     return f"the recordings share no items, neither by id nor by input: {', '.join(examples)}"
 
 
-def by_text(held: pl.DataFrame) -> pl.DataFrame:
+def _by_text(held: pl.DataFrame) -> pl.DataFrame:
     """Return `text` and `item` of items that have a text, of equal texts the first."""
     return held.select("text", "item").drop_nulls("text").unique("text", keep="first", maintain_order=True)
 

@@ -6,7 +6,7 @@ faults in the outputs: too few rows, too many, missing values and NaN, with the 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import polars as pl
@@ -53,6 +53,10 @@ def inputs_of(items: Items) -> Any:
     return inputs.to_list()
 
 
+@overload
+def repeat(rows: pl.DataFrame, n: int) -> pl.DataFrame: ...
+@overload
+def repeat(rows: Any, n: int) -> Any: ...
 def repeat(rows: Any, n: int) -> Any:
     """Repeat each row of an array, data frame or list `n` times, side by side."""
     if n == 1:

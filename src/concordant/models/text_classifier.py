@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch  # this module is itself imported only when a transformers model is used
 
+from concordant.models.classes import softmax
 from concordant.models.tokens import batches
 
 if TYPE_CHECKING:
@@ -46,9 +47,8 @@ class TextClassifier:
         if tokenizer.pad_token_id is None or config.pad_token_id is None:
             # Decoders look for the last token that is no padding: without one they are asked one by one.
             self.batch_size = 1
-        longest = min(
-            tokenizer.model_max_length, getattr(config, "max_position_embeddings", None) or UNBOUNDED
-        )
+        positions = getattr(config, "max_position_embeddings", None) or UNBOUNDED
+        longest = min(tokenizer.model_max_length, positions)
         self._longest = longest if longest < UNBOUNDED else None
         if config.num_labels > 1:
             self.classes_ = [config.id2label[i] for i in range(config.num_labels)]
@@ -61,9 +61,7 @@ class TextClassifier:
 
     def _probabilities(self, x: Sequence[Prompt]) -> NDArray[np.float64]:
         """Return the softmax of the logits, shape ``(n, n_classes)``."""
-        logits = self._logits(x)
-        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return odds / odds.sum(axis=1, keepdims=True)  # type: ignore[no-any-return]
+        return softmax(self._logits(x))
 
     @torch.inference_mode()
     def _logits(self, x: Sequence[Prompt]) -> NDArray[np.float64]:

@@ -21,7 +21,6 @@ import difflib
 import math
 import re
 from collections import Counter
-from collections.abc import Callable
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -31,8 +30,7 @@ from concordant.studies.catalogue.entries import Entry, load
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Encoder = Callable[[list[str]], Any]
-"""A function of n texts that gives an array of shape ``(n, d)``."""
+    from concordant.core.agreement.embeddings import Encoder
 
 K1, B = 1.2, 0.75  # the usual values
 TITLE_WEIGHT = 3
@@ -229,29 +227,18 @@ def local_encoder() -> Encoder | None:
     from importlib import import_module
     from importlib.util import find_spec
 
+    from concordant.models.huggingface import no_progress_bars
+
     folder = _encoder_folder() if find_spec("sentence_transformers") is not None else None
     if folder is None:
         return None
     library = import_module("sentence_transformers")
     try:
-        model = _quietly(lambda: library.SentenceTransformer(folder, local_files_only=True))
+        with no_progress_bars(import_module("transformers.utils.logging")):
+            model = library.SentenceTransformer(folder, local_files_only=True)
     except (OSError, ValueError):  # a cache that holds only part of the files
         return None
     return lambda texts: model.encode(texts, show_progress_bar=False, convert_to_numpy=True)
-
-
-def _quietly(load_model: Callable[[], Any]) -> Any:
-    """Load a model without the progress bar of a library that shows one for 0.1 seconds of work."""
-    from importlib import import_module
-
-    logging = import_module("transformers.utils.logging")
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        return load_model()
-    finally:
-        if shown:
-            logging.enable_progress_bar()
 
 
 def _encoder_folder() -> str | None:
