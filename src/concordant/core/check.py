@@ -2,43 +2,38 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import platform
-import threading
 import time
 from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from concordant.core.behaviours import Behaviours
-from concordant.core.cache import AnswerCache, default_cache_path
+from concordant.core.asking import Asking
 from concordant.core.episode import Episode
 from concordant.core.errors import ConfigError, DataError, nearest
 from concordant.core.gate import Gate, GateResult, check_gate, decide
 from concordant.core.judging import conclude, judge
-from concordant.core.model import ConcurrentModel, Request
-from concordant.core.plan import Plan, adapted, answers_of, plan
+from concordant.core.model import Request
+from concordant.core.plan import adapted
 from concordant.core.progress import progress_bars
-from concordant.core.relation import Relation, Verdicts
+from concordant.core.relation import Relation, unique_names
 from concordant.core.results import Report, Result
-from concordant.core.rounds import decide_now, gated_measures, rounds
-from concordant.core.run import run
+from concordant.core.rounds import ask_in_rounds
 from concordant.core.slices import slice_columns
 from concordant.core.store import MemoryStore, RunFolder, Store
 from concordant.core.turns import EpisodeRelation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from concordant.core.grading import Grader
     from concordant.core.items import Items
+    from concordant.core.model import Model
     from concordant.core.passes import Progress
-
-T = TypeVar("T")
 
 
 def check(
@@ -75,8 +70,8 @@ def check(
         Bounds on findings, by relation: ``{"versions.flips": "negative_flip_rate <= 0.02"}``.
     grade
         How an output is found right or wrong: the name of a grader, or a function of output and item that
-        returns true, false,
-        a score in [0, 1] or None for "cannot be graded". By default the grader that suits references and outputs.
+        returns true, false, a score in [0, 1] or None for "cannot be graded". By default the grader that
+        suits references and outputs.
     slices
         Columns of the items to look into; by default all further columns of at most 30 values that are not fractions.
     request
@@ -125,8 +120,42 @@ def check(
     slices = slice_columns(items, slices)
     request = request or Request(seed=seed)
     clock = time.perf_counter()
-    description = {
-        "title": title or f"{model.name} on {len(items)} items",
+    description = _description(model, items, relations, request, level, seed) | dict(about or {})
+    description["title"] = title or description["title"]
+    with ExitStack() as stack:
+        store: Store = MemoryStore()
+        if folder is not None:
+            store = stack.enter_context(RunFolder(folder, resume=resume).opened())
+        tell = stack.enter_context(progress_bars()) if progress is True else progress or (lambda *_: None)
+        asking = Asking(
+            model, relations, request, items, grade, store, description, cache, tell, retry_errors
+        )
+        stack.callback(asking.close)
+        if until_decided is None:
+            answers = asking.ask(items)
+            verdicts = {r.name: judge(r, items, answers[r.name], level=level, seed=seed) for r in relations}
+        else:
+            answers, verdicts, decided = ask_in_rounds(asking, bounds, until_decided, level, seed)
+        results = {r.name: conclude(r, answers[r.name], verdicts[r.name], slices) for r in relations}
+        if until_decided is None:
+            decided = _decide(bounds, results, 1 - level)
+        asked = next(iter(results.values())).items
+        description["items_asked"] = len(asked)
+        graders = {b.grader.name for r in results.values() for b in r.answers.values() if b.grader}
+        description["graders"] = sorted(graders)
+        description["seconds"] = round(time.perf_counter() - clock, 3)
+        report = Report(description["title"], asked, results, decided, description)
+        if isinstance(store, RunFolder):
+            description["set_aside"] = [path.name for path in store.set_aside]
+            _keep(report, store)
+    return report
+
+
+def _description(
+    model: Model, items: Items, relations: Sequence[Relation], request: Request, level: float, seed: int
+) -> dict[str, Any]:
+    return {
+        "title": f"{model.name} on {len(items)} items",
         "concordant": version("concordant"),
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
@@ -136,99 +165,7 @@ def check(
         "request": asdict(request),
         "seed": seed,
         "level": level,
-        **(about or {}),
     }
-    with ExitStack() as stack:
-        store: Store = MemoryStore()
-        if folder is not None:
-            store = stack.enter_context(RunFolder(folder, resume=resume).opened())
-        tell = stack.enter_context(progress_bars()) if progress is True else progress or (lambda *_: None)
-        caches: list[AnswerCache] = []
-
-        def ask(asked: Items) -> dict[str, dict[str, Behaviours]]:
-            planned = plan(model, asked, relations, request)
-            passes = [work for columns in planned.values() for work in columns.values()]
-            _describe(description, planned)
-            if isinstance(store, RunFolder):
-                store.describe(description, items.frame)
-            if (
-                not caches
-                and cache is not False
-                and any(isinstance(work.model, ConcurrentModel) for work in passes)
-            ):
-                caches.append(AnswerCache(default_cache_path() if cache is True else cache))
-                stack.callback(caches[0].close)
-            running = run(
-                passes, store, cache=caches[0] if caches else None, progress=tell, retry_errors=retry_errors
-            )
-            recorded = _complete(running)
-            return {name: answers_of(columns, recorded, asked, grade) for name, columns in planned.items()}
-
-        if until_decided is None:
-            answers = ask(items)
-            verdicts = {r.name: judge(r, items, answers[r.name], level=level, seed=seed) for r in relations}
-        else:
-            answers, verdicts, decided = _ask_in_rounds(
-                items, relations, bounds, ask, until_decided, level, seed
-            )
-        results = {r.name: conclude(r, answers[r.name], verdicts[r.name], slices) for r in relations}
-        if until_decided is None:
-            decided = _decide(bounds, results, 1 - level)
-        asked = next(iter(results.values())).items
-        description["items_asked"] = len(asked)
-        description["graders"] = sorted(
-            {b.grader.name for r in results.values() for b in r.answers.values() if b.grader}
-        )
-        description["seconds"] = round(time.perf_counter() - clock, 3)
-        report = Report(description["title"], asked, results, decided, description)
-        if isinstance(store, RunFolder):
-            description["set_aside"] = [path.name for path in store.set_aside]
-            _keep(report, store)
-    return report
-
-
-def _describe(description: dict[str, Any], planned: Plan) -> None:
-    passes = [work for columns in planned.values() for work in columns.values()]
-    description.setdefault("models", {}).update({work.model.name: work.model.fingerprint for work in passes})
-    described = {
-        work.key: {"label": work.label, "model": work.model.name, **asdict(work.request)} for work in passes
-    }
-    description.setdefault("passes", {}).update(described)
-
-
-def _ask_in_rounds(
-    items: Items,
-    relations: list[Relation],
-    bounds: Mapping[str, list[Gate]],
-    ask: Callable[[Items], dict[str, dict[str, Behaviours]]],
-    first: int,
-    level: float,
-    seed: int,
-) -> tuple[dict[str, dict[str, Behaviours]], dict[str, Verdicts], list[GateResult]]:
-    if not bounds:
-        message = "asking until the gates are decided needs a gate, and there is none"
-        raise ConfigError(message)
-    named = {relation.name: relation for relation in relations}
-    gated = {name: gated_measures(named[name], gates) for name, gates in bounds.items()}
-    parts: list[dict[str, dict[str, Behaviours]]] = []
-    verdicts: dict[str, Verdicts] = {}
-    decided: list[GateResult] = []
-    for index in rounds(len(items), first, seed):
-        asked = items.rows(index)
-        parts.append(ask(asked))
-        for name, relation in named.items():
-            judged = judge(relation, asked, parts[-1][name], level=level, seed=seed)
-            verdicts[name] = verdicts[name].joined(judged) if name in verdicts else judged
-        decided = decide_now(gated, verdicts, 1 - level)
-        if all(result.state != "undecided" for result in decided):
-            break
-    answers = {
-        name: {
-            variant: Behaviours.joined([part[name][variant] for part in parts]) for variant in parts[0][name]
-        }
-        for name in named
-    }
-    return answers, verdicts, decided
 
 
 def _named_once(relations: Iterable[Any]) -> list[Relation]:
@@ -240,12 +177,10 @@ def _named_once(relations: Iterable[Any]) -> list[Relation]:
     if not listed:
         message = "there is no relation to check; name at least one"
         raise ConfigError(message)
-    names: dict[str, int] = {}
-    for i, relation in enumerate(listed):
-        names[relation.name] = names.get(relation.name, 0) + 1
-        if names[relation.name] > 1:  # the same relation twice, with other settings
-            listed[i] = copy.copy(relation)
-            listed[i].name = f"{relation.name}#{names[relation.name]}"
+    for i, name in enumerate(unique_names(relation.name for relation in listed)):
+        if name != listed[i].name:  # the same relation twice, with other settings
+            listed[i] = copy.copy(listed[i])
+            listed[i].name = name
     return listed
 
 
@@ -269,10 +204,8 @@ def _decide(
     gated = [(gate, results[name]) for name, gates in bounds.items() for gate in gates]
     for gate, result in gated:
         if gate.measure not in result.findings:
-            why = "it applies to none of the items that could be judged"
-            message = (
-                f"{result.name}: the gate '{gate}' cannot be decided, as there is no {gate.measure}: {why}"
-            )
+            why = f"there is no {gate.measure}: it applies to none of the items that could be judged"
+            message = f"{result.name}: the gate '{gate}' cannot be decided, as {why}"
             raise DataError(message)
     return decide([(gate, result[gate.measure]) for gate, result in gated], alpha=alpha)
 
@@ -282,26 +215,3 @@ def _keep(report: Report, folder: RunFolder) -> None:
         folder.write_table(f"verdicts/{name}", result.items.frame.select("id").hstack(result.verdicts))
     folder.write_table("findings", report.frame())
     folder.write_json("report", report.to_dict())
-
-
-def _complete(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end, also where an event loop is running already (a notebook)."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(work)
-    outcome: list[T] = []
-    errors: list[BaseException] = []
-
-    def target() -> None:
-        try:
-            outcome.append(asyncio.run(work))
-        except BaseException as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=target, name="concordant")
-    thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
-    return outcome[0]

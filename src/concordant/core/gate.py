@@ -1,11 +1,9 @@
 """Gates: a bound on a finding, which holds, fails, or cannot be decided by the data there are.
 
 A gate holds when the test of "the true value is on the wrong side of the bound" rejects, and fails when the
-test of "it is on
-the right side" does; both tests are the inversion of the finding's own interval, so a gate and the interval
-printed beside it
-never contradict each other. Several gates are one family: their p values are adjusted by Holm's method, so that a suite of
-many gates does not pass or fail by luck.
+test of "it is on the right side" does; both tests are the inversion of the finding's own interval, so a gate
+and the interval printed beside it never contradict each other. Several gates are one family: their p values are
+adjusted by Holm's method, so that a suite of many gates does not pass or fail by luck.
 """
 
 from __future__ import annotations
@@ -24,15 +22,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from concordant.core.finding import Finding, Measure
+    from concordant.core.statistics import Estimate
 
 State = Literal["holds", "fails", "undecided"]
 
-_COMPARISON = re.compile(
-    r"\s*(?P<measure>[A-Za-z_][\w.@^]*)\s*(?P<sign><=|>=|<|>)\s*(?P<bound>[-+]?[\d.eE+-]+%?)\s*"
-)
-_WITHIN = re.compile(
-    r"\s*(?P<measure>[A-Za-z_][\w.@^]*)\s+within\s+\[?\s*(?P<low>[-+]?[\d.eE+-]+%?)\s*(?:,|to)\s*(?P<high>[-+]?[\d.eE+-]+%?)\s*\]?\s*"
-)
+_MEASURE, _NUMBER = r"(?P<measure>[A-Za-z_][\w.@^]*)", r"[-+]?[\d.eE+-]+%?"
+_COMPARISON = re.compile(rf"\s*{_MEASURE}\s*(?P<sign><=|>=|<|>)\s*(?P<bound>{_NUMBER})\s*")
+_RANGE = rf"(?P<low>{_NUMBER})\s*(?:,|to)\s*(?P<high>{_NUMBER})"
+_WITHIN = re.compile(rf"\s*{_MEASURE}\s+within\s+\[?\s*{_RANGE}\s*\]?\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +66,8 @@ class Gate:
         """
         try:
             if match := _COMPARISON.fullmatch(text):
-                bound = _number(match["bound"])
-                return (
-                    cls(match["measure"], high=bound)
-                    if "<" in match["sign"]
-                    else cls(match["measure"], low=bound)
-                )
+                side = "high" if "<" in match["sign"] else "low"
+                return cls(match["measure"], **{side: _number(match["bound"])})
             if match := _WITHIN.fullmatch(text):
                 gate = cls(match["measure"], _number(match["low"]), _number(match["high"]))
                 if gate.low < gate.high:
@@ -137,10 +130,8 @@ class GateResult:
     def sentence(self) -> str:
         """Say it in one sentence for people."""
         finding = self.finding
-        figure = (
-            f"{finding.value:.4g} ({finding.low:.4g} to {finding.high:.4g}, n={finding.n} {finding.unit})"
-        )
-        text = f"{self.gate}: {self.state}, {figure}"
+        interval = f"{finding.low:.4g} to {finding.high:.4g}"
+        text = f"{self.gate}: {self.state}, {finding.value:.4g} ({interval}, n={finding.n} {finding.unit})"
         if self.state != "undecided":
             return text
         if finding.value in (self.gate.low, self.gate.high):
@@ -226,16 +217,17 @@ def decide(gates: Sequence[tuple[Gate, Finding]], *, alpha: float = 0.05) -> lis
     results = []
     for (gate, finding), (p_holds, p_fails) in zip(gates, adjusted, strict=True):
         state: State = "holds" if p_holds <= alpha / 2 else "fails" if p_fails <= alpha / 2 else "undecided"
-        needed = _needed_n(gate, finding, alpha) if state == "undecided" else None
+        needed = needed_to_decide(gate, finding.estimate, alpha) if state == "undecided" else None
         results.append(GateResult(gate, finding, state, float(p_holds), float(p_fails), needed))
     return results
 
 
-def _needed_n(gate: Gate, finding: Finding, alpha: float) -> int | None:
+def needed_to_decide(gate: Gate, estimate: Estimate, alpha: float) -> int | None:
+    """Return about how many units would tell an estimate from all bounds of a gate; None where no number would."""
     bounds = [bound for bound in (gate.low, gate.high) if math.isfinite(bound)]
-    needed = [needed_n(finding.estimate, bound, alpha=alpha) for bound in bounds]
+    needed = [needed_n(estimate, bound, alpha=alpha) for bound in bounds]
     known = [n for n in needed if n is not None]
-    return max(*known, finding.n + 1) if len(known) == len(bounds) else None
+    return max(*known, estimate.n + 1) if len(known) == len(bounds) else None
 
 
 def _number(text: str) -> float:

@@ -7,6 +7,7 @@ behaviours, `judge` gives the verdicts, `summarize` turns verdicts into findings
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from concordant.core.finding import Finding, Measure
 from concordant.core.statistics import estimate_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
@@ -146,6 +147,22 @@ class Verdicts:
         )
 
 
+def unique_names(names: Iterable[str]) -> list[str]:
+    """Return the names that relations of one check go by, of which some may occur twice.
+
+    Examples
+    --------
+    >>> unique_names(["versions.flips", "variants.resample", "versions.flips"])
+    ['versions.flips', 'variants.resample', 'versions.flips#2']
+    """
+    seen: Counter[str] = Counter()
+    unique = []
+    for name in names:
+        seen[name] += 1
+        unique.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
+    return unique
+
+
 class Relation(ABC):
     """What a relation must say. Subclasses are final: they implement the two methods and override nothing else.
 
@@ -189,7 +206,5 @@ class Relation(ABC):
     def settings(self) -> dict[str, Any]:
         """Return what the relation was told, for the record of a run: its public attributes of plain values."""
         plain = (str, int, float, bool, list, tuple, dict, type(None))
-        told = {
-            k: v for k, v in vars(self).items() if not k.startswith("_") and k not in ("name", "measures")
-        }
-        return {k: v for k, v in told.items() if isinstance(v, plain)}
+        told = ((k, v) for k, v in vars(self).items() if not k.startswith("_"))
+        return {k: v for k, v in told if isinstance(v, plain) and k not in ("name", "measures")}

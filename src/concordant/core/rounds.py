@@ -1,9 +1,9 @@
 """Asking only as much as it takes: items in random order, in rounds, until every gate is decided.
 
-Looking at an ordinary interval after every round would sooner or later decide a gate by luck. Here the gated figures get
-confidence sequences, which hold at all times at once, each at the level ``1 - alpha / number of gates``: a
-gate is decided as soon as
-its interval lies on one side of the bound, and the whole suite errs with probability at most alpha, however often one looks.
+Looking at an ordinary interval after every round would sooner or later decide a gate by luck. Here the gated
+figures get confidence sequences, which hold at all times at once, each at the level ``1 - alpha / number of
+gates``: a gate is decided as soon as its interval lies on one side of the bound, and the whole suite errs with
+probability at most alpha, however often one looks.
 """
 
 from __future__ import annotations
@@ -14,19 +14,63 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from concordant.core.asking import joined
 from concordant.core.errors import ConfigError
-from concordant.core.gate import Gate, GateResult, State
-from concordant.core.statistics import Estimate, confidence_sequence, needed_n
+from concordant.core.gate import Gate, GateResult, State, needed_to_decide
+from concordant.core.judging import judge
+from concordant.core.statistics import Estimate, confidence_sequence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from concordant.core.asking import Answers, Asking
     from concordant.core.finding import Finding, Measure
     from concordant.core.relation import Relation, Verdicts
 
 RESOLUTION = 500
+
+
+def ask_in_rounds(
+    asking: Asking, bounds: Mapping[str, list[Gate]], first: int, level: float, seed: int
+) -> tuple[Answers, dict[str, Verdicts], list[GateResult]]:
+    """Ask round after round until every gate is decided, and return the answers, their verdicts and the gates.
+
+    Parameters
+    ----------
+    asking
+        What is asked.
+    bounds
+        The gates of each relation.
+    first
+        Items in the first round.
+    level, seed
+        As for `concordant.check`.
+
+    Raises
+    ------
+    ConfigError
+        If there is no gate, or one that cannot be decided so.
+    """
+    if not bounds:
+        message = "asking until the gates are decided needs a gate, and there is none"
+        raise ConfigError(message)
+    named = {relation.name: relation for relation in asking.relations}
+    gated = {name: gated_measures(named[name], gates) for name, gates in bounds.items()}
+    parts: list[Answers] = []
+    verdicts: dict[str, Verdicts] = {}
+    decided: list[GateResult] = []
+    for index in rounds(len(asking.items), first, seed):
+        items = asking.items.rows(index)
+        parts.append(asking.ask(items))
+        for name, relation in named.items():
+            judged = judge(relation, items, parts[-1][name], level=level, seed=seed)
+            verdicts[name] = verdicts[name].joined(judged) if name in verdicts else judged
+        decided = decide_now(gated, verdicts, 1 - level)
+        if all(result.state != "undecided" for result in decided):
+            break
+    return joined(parts), verdicts, decided
 
 
 def rounds(n: int, first: int, seed: int) -> Iterator[NDArray[np.intp]]:
@@ -49,10 +93,8 @@ def gated_measures(relation: Relation, gates: Sequence[Gate]) -> list[tuple[Gate
     known = {measure.name: measure for measure in relation.measures if np.isfinite(measure.bounds).all()}
     for gate in gates:
         if gate.measure not in known:
-            message = (
-                f"{relation.name}: {gate.measure} cannot be decided while asking, which needs the mean of values in a known"
-                f" range; allowed: {', '.join(known)}"
-            )
+            why = "cannot be decided while asking, which needs the mean of values in a known range"
+            message = f"{relation.name}: {gate.measure} {why}; allowed: {', '.join(known)}"
             raise ConfigError(message)
     return [(gate, known[gate.measure]) for gate in gates]
 
@@ -94,9 +136,8 @@ def decide_now(
         for gate, measure in listed:
             estimate = always_valid(verdicts[name], measure, 1 - alpha / family)
             if estimate is None:
-                message = (
-                    f"{name}: {measure.name} applies to none of the items, so that its gate cannot be decided"
-                )
+                why = "applies to none of the items, so that its gate cannot be decided"
+                message = f"{name}: {measure.name} {why}"
                 raise ConfigError(message)
             finding = verdicts[name].make(measure, estimate)
             results.append(_decided(gate, finding, alpha / family))
@@ -111,11 +152,8 @@ def _decided(gate: Gate, finding: Finding, alpha: float) -> GateResult:
         state = "fails"
     needed = None
     if state == "undecided":
-        bounds = [b for b in (gate.low, gate.high) if np.isfinite(b)]
-        known = [needed_n(replace(finding.estimate, method="t"), b, alpha=alpha) for b in bounds]
-        needed = None if None in known else max([n for n in known if n is not None] + [finding.n + 1])
-    nan = float("nan")
-    return GateResult(gate, finding, state, nan, nan, needed)
+        needed = needed_to_decide(gate, replace(finding.estimate, method="t"), alpha)
+    return GateResult(gate, finding, state, np.nan, np.nan, needed)
 
 
 def _last(values: NDArray[np.float64], bounds: tuple[float, float], level: float) -> tuple[float, float]:

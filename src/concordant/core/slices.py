@@ -1,10 +1,9 @@
 """Findings on slices, and whether a slice differs from the rest by more than chance.
 
-A finding that has a test of its own (the gain of `versions.flips`: McNemar) keeps it on the slice. Any other mean is tested
-against the items outside the slice: by Fisher's exact test where a 0/1 value is too rare for the normal
-approximation, else by the
-score test with the standard error of all items, which is cluster-robust where they are clustered. The p values
-of one measure are adjusted over all slices looked at, by Benjamini and Hochberg.
+A finding that has a test of its own (the gain of `versions.flips`: McNemar) keeps it on the slice. Any other
+mean is tested against the items outside the slice: by Fisher's exact test where a 0/1 value is too rare for the
+normal approximation, else by the score test with the standard error of all items, which is cluster-robust where
+they are clustered. The p values of one measure are adjusted over all slices looked at, by Benjamini and Hochberg.
 """
 
 from __future__ import annotations
@@ -132,6 +131,9 @@ def _adjusted(findings: list[Finding]) -> list[Finding]:
             findings[i] = replace(
                 findings[i], p_value=float(p), correction=f"Benjamini-Hochberg over {len(index)} slices"
             )
-    return sorted(
-        findings, key=lambda f: math.inf if f.p_value is None or math.isnan(f.p_value) else f.p_value
-    )
+
+    def rank(finding: Finding) -> float:
+        p = finding.p_value
+        return math.inf if p is None or math.isnan(p) else p
+
+    return sorted(findings, key=rank)
