@@ -25,6 +25,13 @@ if TYPE_CHECKING:
     from concordant.learn.losses import pairwise_jensen_shannon as pairwise_jensen_shannon
     from concordant.learn.losses import pairwise_jensen_shannon_loss as pairwise_jensen_shannon_loss
     from concordant.learn.losses import soft_bounds as soft_bounds
+    from concordant.learn.networks import MLP as MLP
+    from concordant.learn.networks import Ensemble as Ensemble
+    from concordant.learn.networks import HyperNetwork as HyperNetwork
+    from concordant.learn.networks import TransformerEncoder as TransformerEncoder
+    from concordant.learn.networks import bound_spectral_norm as bound_spectral_norm
+    from concordant.learn.networks import straight_through as straight_through
+    from concordant.learn.networks import straight_through_one_hot as straight_through_one_hot
 
 _HOME = {
     "bradley_terry": "losses",
@@ -41,6 +48,13 @@ _HOME = {
     "pairwise_jensen_shannon": "losses",
     "pairwise_jensen_shannon_loss": "losses",
     "soft_bounds": "losses",
+    "Ensemble": "networks",
+    "HyperNetwork": "networks",
+    "MLP": "networks",
+    "TransformerEncoder": "networks",
+    "bound_spectral_norm": "networks",
+    "straight_through": "networks",
+    "straight_through_one_hot": "networks",
 }
 
 __all__ = sorted(_HOME)
