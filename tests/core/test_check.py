@@ -107,6 +107,19 @@ def test_a_gate_on_what_applies_to_no_item_says_so() -> None:
         cc.check(cc.load(str.strip), items, [spaced], gates={"spaced": "accuracy >= 0.5"}, progress=False)
 
 
+def test_a_gate_that_errors_keep_from_being_decided_names_the_commonest() -> None:
+    def tired(text: str) -> str:
+        message = "too tired"
+        raise RuntimeError(message)
+
+    with pytest.raises(cc.ConcordantError, match="too tired"):
+        cc.check(cc.load(tired), ITEMS.head(1), [spaced], gates={"spaced": "accuracy >= 0.5"}, progress=False)
+    numbers = cc.Items.from_records([{"input": "a", "reference": 1}])
+    model = cc.load(lambda text: "dunno")
+    with pytest.raises(DataError, match="the grader number finds no answer in 2 outputs"):
+        cc.check(model, numbers, [spaced], gates={"spaced": "violation_rate <= 0.5"}, progress=False)
+
+
 def test_a_model_that_ends_the_process_is_an_error_of_its_items() -> None:
     def ends(text: str) -> str:
         if text.strip() == "t3":

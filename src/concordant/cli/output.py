@@ -97,6 +97,7 @@ def _show(report: Report, *, comparison: bool) -> None:
 
 def _something_was_judged(report: Report) -> None:
     from concordant.core.errors import DataError
+    from concordant.core.results import commonest_reason
 
     if any(
         result.verdicts["agreement"].null_count() < len(result.verdicts) for result in report.results.values()
@@ -104,11 +105,6 @@ def _something_was_judged(report: Report) -> None:
         return
     if any(not len(result.verdicts) and result.findings for result in report.results.values()):
         return  # rendered from what is stored, without the items
-    errors: dict[str, int] = {}
-    for result in report.results.values():
-        for behaviours in result.answers.values():
-            for text in behaviours["error"].drop_nulls().to_list():
-                errors[text] = errors.get(text, 0) + 1
-    why = f"; most often: {max(errors, key=lambda text: errors[text])}" if errors else ""
+    why = commonest_reason(report.results.values())
     message = f"nothing could be judged: no item of {len(report.items):,} has all the answers it needs{why}"
     raise DataError(message)

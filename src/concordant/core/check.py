@@ -20,7 +20,7 @@ from concordant.core.model import Request
 from concordant.core.plan import adapted
 from concordant.core.progress import progress_bars
 from concordant.core.relation import Relation, unique_names
-from concordant.core.results import Report, Result
+from concordant.core.results import Report, Result, commonest_reason
 from concordant.core.rounds import ask_in_rounds
 from concordant.core.slices import slice_columns
 from concordant.core.store import MemoryStore, RunFolder, Store
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
     from concordant.core.grading import Grader
     from concordant.core.items import Items
-    from concordant.core.model import Model
     from concordant.core.passes import Progress
 
 
@@ -120,8 +119,8 @@ def check(
     slices = slice_columns(items, slices)
     request = request or Request(seed=seed)
     clock = time.perf_counter()
-    description = _description(model, items, relations, request, level, seed) | dict(about or {})
-    description["title"] = title or description["title"]
+    title = title or f"{model.name} on {len(items)} items"
+    description = _description(title, items, relations, request, level, seed) | dict(about or {})
     with ExitStack() as stack:
         store: Store = MemoryStore()
         if folder is not None:
@@ -141,6 +140,8 @@ def check(
             decided = _decide(bounds, results, 1 - level)
         asked = next(iter(results.values())).items
         description["items_asked"] = len(asked)
+        if title is None and len(asked) < len(items):
+            description["title"] = f"{model.name} on {len(asked)} of {len(items)} items"
         graders = {b.grader.name for r in results.values() for b in r.answers.values() if b.grader}
         description["graders"] = sorted(graders)
         description["seconds"] = round(time.perf_counter() - clock, 3)
@@ -152,10 +153,10 @@ def check(
 
 
 def _description(
-    model: Model, items: Items, relations: Sequence[Relation], request: Request, level: float, seed: int
+    title: str, items: Items, relations: Sequence[Relation], request: Request, level: float, seed: int
 ) -> dict[str, Any]:
     return {
-        "title": f"{model.name} on {len(items)} items",
+        "title": title,
         "concordant": version("concordant"),
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
@@ -205,6 +206,7 @@ def _decide(
     for gate, result in gated:
         if gate.measure not in result.findings:
             why = f"there is no {gate.measure}: it applies to none of the items that could be judged"
+            why += commonest_reason([result])
             message = f"{result.name}: the gate '{gate}' cannot be decided, as {why}"
             raise DataError(message)
     return decide([(gate, result[gate.measure]) for gate, result in gated], alpha=alpha)

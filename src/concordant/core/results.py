@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from concordant.core.errors import ConfigError, nearest
 from concordant.core.registry import lookup
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
@@ -235,3 +236,18 @@ class Report:
             )
         lines += [f"  gate {gate.sentence()}" for gate in self.gates]
         return "\n".join(lines)
+
+
+def commonest_reason(results: Iterable[Result]) -> str:
+    """Say why most items could not be judged, as the end of a sentence; empty where no behaviour says it."""
+    errors: Counter[str] = Counter()
+    unparsed: Counter[str] = Counter()
+    for result in results:
+        for behaviours in result.answers.values():
+            errors.update(behaviours["error"].drop_nulls().to_list())
+            if behaviours.grader is not None:
+                unparsed[behaviours.grader.name] += int(behaviours.unparsed.sum())
+    if errors:
+        return f"; most often: {errors.most_common(1)[0][0]}"
+    grader, n = max(unparsed.items(), key=lambda entry: entry[1], default=("", 0))
+    return f"; the grader {grader} finds no answer in {n:,} outputs" if n else ""
