@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 VERSION_HELP = "A log (FILE, FILE#MODEL, a run folder) or a model (hf:PATH, openai:NAME, ...)."
 
 
+def _column(what: str) -> Any:
+    return typer.Option(metavar="COLUMN", help=f"The column of {what}.")
+
+
 def compare(
     old: Annotated[str, typer.Argument(metavar="OLD", show_default=False, help=VERSION_HELP)],
     new: Annotated[
@@ -41,23 +45,13 @@ def compare(
             metavar="FILE", help="What live models are asked: jsonl, csv, parquet or hf-dataset:NAME."
         ),
     ] = None,
-    id: Annotated[str | None, typer.Option(metavar="COLUMN", help="The column of ids.")] = None,
-    input: Annotated[str | None, typer.Option(metavar="COLUMN", help="The column of inputs.")] = None,
-    answer: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="The column of outputs of a log.")
-    ] = None,
-    reference: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="The column of right answers.")
-    ] = None,
-    correct: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="The column of a log that says what is right.")
-    ] = None,
-    choices: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="The column of options to choose from.")
-    ] = None,
-    group: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="The column of groups, one cluster each.")
-    ] = None,
+    id: Annotated[str | None, _column("ids")] = None,
+    input: Annotated[str | None, _column("inputs")] = None,
+    answer: Annotated[str | None, _column("outputs of a log")] = None,
+    reference: Annotated[str | None, _column("right answers")] = None,
+    correct: Annotated[str | None, _column("a log that says what is right")] = None,
+    choices: Annotated[str | None, _column("options to choose from")] = None,
+    group: Annotated[str | None, _column("groups, one cluster each")] = None,
     grade: Grade = None,
     slice: Slices = None,
     gate: Gates = None,
@@ -109,7 +103,7 @@ def compare(
             cache=cache,
         )
     outputs = output or []
-    return deliver(report, json=json, comparison=True, outputs=outputs, junit=junit, notes=notes(report))
+    return deliver(report, json=json, comparison=True, outputs=outputs, junit=junit, notes=_notes(report))
 
 
 def _given(**columns: str | None) -> dict[str, str]:
@@ -121,8 +115,7 @@ def _items(source: str | None, columns: dict[str, str]) -> Items | None:
         return None
     from concordant.core.items import Items
 
-    read: Any = Items.read
-    return read(source, **columns)  # type: ignore[no-any-return]
+    return Items.read(source, limit=None, **columns)
 
 
 def _with_columns(spec: str, columns: dict[str, str]) -> str:
@@ -141,7 +134,7 @@ def _with_columns(spec: str, columns: dict[str, str]) -> str:
     return f"log:{joined}{mark}{name}"
 
 
-def notes(report: Report) -> list[str]:
+def _notes(report: Report) -> list[str]:
     """Say what was compared by what, and what could not be aligned."""
     about = report.about["compared"]
     lines = []
@@ -150,9 +143,8 @@ def notes(report: Report) -> list[str]:
         lines.append(f"aligned by {by}: {about['n_both']:,} items in both")
         for side in ("old", "new"):
             if n := about[f"n_only_{side}"]:
-                examples = ", ".join(about[f"only_{side}"]) + (
-                    ", ..." if n > len(about[f"only_{side}"]) else ""
-                )
+                ids = about[f"only_{side}"]
+                examples = ", ".join(ids) + (", ..." if n > len(ids) else "")
                 lines.append(f"left out: {n:,} items that only {side} ({about[side]}) has: {examples}")
     several = {side: n for side, n in about["samples"].items() if n > 1}
     if several:

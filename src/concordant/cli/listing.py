@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from concordant.cli.options import Json
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 Kind = Literal["relations", "models", "graders", "agreements", "writers"]
 
@@ -48,28 +45,23 @@ def list_names(
 
 
 def _names(kind: Kind) -> dict[str, str]:
-    if kind in ("relations", "models", "writers"):
-        from concordant.core.registry import lookup, registered
+    from concordant.core.registry import first_sentence, registered
 
-        names = sorted(registered(kind))
-        return {name: _about_registered(lookup, kind, name) for name in names}
+    if kind in ("relations", "models", "writers"):
+        return {name: _about_registered(kind, name) for name in sorted(registered(kind))}
     if kind == "graders":
         from concordant.core.grading import GRADERS
 
-        return {name: _about(made) for name, made in GRADERS.items()}
+        return {name: first_sentence(made) for name, made in GRADERS.items()}
     from concordant.core.agreement import AGREEMENTS
 
-    return {name: _about(function) for name, function in AGREEMENTS.items()}
+    return {name: first_sentence(function) for name, function in AGREEMENTS.items()}
 
 
-def _about_registered(lookup: Callable[[str, str], object], kind: Kind, name: str) -> str:
+def _about_registered(kind: Kind, name: str) -> str:
+    from concordant.core.registry import first_sentence, lookup
+
     try:
-        return _about(lookup(kind, name))
+        return first_sentence(lookup(kind, name))
     except Exception as error:  # somebody's package that is broken must not hide the others
         return f"(cannot be loaded: {type(error).__name__}: {error})"
-
-
-def _about(value: object) -> str:
-    import inspect
-
-    return (inspect.getdoc(value) or "").strip().split("\n", 1)[0]

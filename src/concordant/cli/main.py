@@ -76,9 +76,8 @@ class Verbs(TyperGroup):
             _say(f"stopped{going_on}")
             return STOPPED
         except BrokenPipeError:
-            os.dup2(
-                os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-            )  # so that the last flush has somewhere to go
+            # The last flush needs somewhere to go.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return BROKEN_PIPE
         except Exception as error:
             if debug:

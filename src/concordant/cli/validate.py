@@ -53,7 +53,6 @@ def validate(
 
 def _check_file(file: str, *, trust_code: bool) -> list[str]:
     from concordant.cli.output import clean_stdout
-    from concordant.core.errors import DataError, nearest
     from concordant.suite import Suite
 
     with clean_stdout():
@@ -64,10 +63,7 @@ def _check_file(file: str, *, trust_code: bool) -> list[str]:
         lines.append(f"  model {name}{role}: {entry.spec}")
     if suite.file.items is not None:
         items = suite.read_items()
-        for column in suite.file.slices or ():
-            if column not in items.frame.columns:
-                message = f"there is no column {column!r} to slice by; {nearest(column, items.frame.columns)}"
-                raise DataError(message)
+        suite.check_slices(items)
         lines += [f"  {line}" for line in _items_lines(items, suite.file.items.source)]
     else:
         lines.append(f"  items: those that {suite.subject} was recorded on")
@@ -119,11 +115,8 @@ def _items_lines(items: Items, source: str) -> list[str]:
     roles = [f"{role} ({frame[role].dtype})" for role in ROLES if role in frame.columns]
     lines = [f"items: {len(items):,} from {source}", f"  columns: {', '.join(roles)}"]
     if items.slices:
-        slices = [
-            f"{name} ({frame[name].n_unique():,} values)"
-            for name in items.slices
-            if not frame[name].dtype.is_nested()
-        ]
+        plain = [name for name in items.slices if not frame[name].dtype.is_nested()]
+        slices = [f"{name} ({frame[name].n_unique():,} values)" for name in plain]
         lines.append(f"  further columns: {', '.join(slices)}")
     return lines
 

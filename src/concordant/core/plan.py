@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from concordant.core.behaviours import Behaviours, align
 from concordant.core.grading import Grader, default_grader, grader
 from concordant.core.model import BatchModel, ConcurrentModel
-from concordant.core.passes import Pass
+from concordant.core.passes import ASKED, Pass
 from concordant.core.registry import lookup
 
 if TYPE_CHECKING:
@@ -51,9 +51,7 @@ def plan(model: Model, items: Items, relations: Sequence[Relation], request: Req
             answering = models.setdefault(id(given), adapted(given))
             how = replace(request, rewritten=is_rewritten(variant.items, items), **variant.ask)
             same = (id(answering), id(variant.items), how, id(variant.episode))
-            if (
-                same not in asked
-            ):  # digests cost time: the items themselves, asked by many relations, are digested once
+            if same not in asked:  # digests cost time: items that many relations ask are digested once
                 label = f"{relation.name}: {variant.name}"
                 asked[same] = Pass.of(label, answering, variant.items, how, variant.episode)
             columns[variant.name] = asked[same]
@@ -65,10 +63,10 @@ def is_rewritten(asked: Items, items: Items) -> bool:
     """Tell whether a variant asks anything but the items as they are."""
     if asked is items:
         return False
-    given = (
-        items.frame.filter(items.ids.is_in(asked.ids.implode())) if len(asked) < len(items) else items.frame
-    )
-    shown = [column for column in ("id", "input", "choices") if column in asked.frame.columns]
+    given = items.frame
+    if len(asked) < len(items):
+        given = given.filter(items.ids.is_in(asked.ids.implode()))
+    shown = [column for column in ASKED if column in asked.frame.columns]
     return not given.select(c for c in shown if c in given.columns).equals(asked.frame.select(shown))
 
 
@@ -97,13 +95,8 @@ def _grader(grade: Any, columns: Mapping[str, Pass], recorded: Mapping[str, pl.D
     """
     if grade is not None:
         return grader(grade)
-    answered = [
-        work
-        for work in columns.values()
-        if recorded[work.key]["output"].null_count() < len(recorded[work.key])
-    ]
+    answered = [work for work in columns.values() if recorded[work.key]["output"].count()]
     works = answered or list(columns.values())[:1]
     suiting = [default_grader(work.items, recorded[work.key]["output"]) for work in works]
-    return min(
-        suiting, key=lambda one: READS_MOST.index(one.name) if one.name in READS_MOST else len(READS_MOST)
-    )
+    rank = {name: place for place, name in enumerate(READS_MOST)}
+    return min(suiting, key=lambda one: rank.get(one.name, len(READS_MOST)))

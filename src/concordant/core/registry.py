@@ -1,12 +1,13 @@
-"""Names for relations, models, graders and report writers, ours and third parties' alike.
+"""Names for relations, models, adapters and report writers, ours and third parties' alike.
 
-Everything that a file or the command line can name is an entry point: ours are declared in this project's pyproject.toml in
-the groups ``concordant.relations``, ``concordant.models`` and ``concordant.writers``, and an installed package
-adds its own the same way. Looking a name up imports only the module that holds it.
+Ours are entry points declared in this project's pyproject.toml, in the groups ``concordant.relations``,
+``concordant.models``, ``concordant.adapters`` and ``concordant.writers``; an installed package adds its own the same
+way. Looking a name up imports only the module that holds it.
 """
 
 from __future__ import annotations
 
+import inspect
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -39,3 +40,14 @@ def lookup(group: str, name: str) -> Any:
         message = f"there is no {group.removesuffix('s')} {name!r}; {nearest(name, points)}"
         raise ConfigError(message)
     return points[name].load()
+
+
+def first_sentence(value: Any) -> str:
+    """Return what the first line of a docstring says of a thing that can be named.
+
+    Examples
+    --------
+    >>> first_sentence(registered).startswith("Return the entry points")
+    True
+    """
+    return (inspect.getdoc(value) or "").strip().split("\n", 1)[0]

@@ -27,6 +27,7 @@ import polars as pl
 from filelock import FileLock, Timeout
 
 from concordant.core.errors import StoreError
+from concordant.core.items import Items
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -118,9 +119,8 @@ class RunFolder:
                 raise StoreError(message) from None
         try:
             if (self.path / "run.json").exists() and not self._resume:
-                message = (
-                    f"{self.path} already holds a run; go on with it by --resume, or choose another folder"
-                )
+                what = "already holds a run; go on with it by --resume, or choose another folder"
+                message = f"{self.path} {what}"
                 raise StoreError(message)
             yield self
         finally:
@@ -132,10 +132,8 @@ class RunFolder:
         if path.exists():
             before = read_description(self.path)
             if before["items"]["digest"] != description["items"]["digest"]:
-                message = (
-                    f"{self.path} holds a run over other items (digest {before['items']['digest']}, now"
-                    f" {description['items']['digest']}); choose another folder"
-                )
+                digests = f"digest {before['items']['digest']}, now {description['items']['digest']}"
+                message = f"{self.path} holds a run over other items ({digests}); choose another folder"
                 raise StoreError(message)
         else:
             self.write_table("items", items)
@@ -210,6 +208,22 @@ def read_description(path: str | Path) -> dict[str, Any]:
         )
         raise StoreError(message)
     return description
+
+
+def read_items(path: str | Path) -> Items:
+    """Read the items of a run folder.
+
+    Raises
+    ------
+    StoreError
+        If they cannot be read.
+    """
+    file = Path(path) / "items.parquet"
+    try:
+        return Items(pl.read_parquet(file, glob=False))
+    except (pl.exceptions.PolarsError, OSError) as error:
+        message = f"{file} cannot be read: {error}"
+        raise StoreError(message) from None
 
 
 def _concatenate(frames: list[pl.DataFrame]) -> pl.DataFrame:

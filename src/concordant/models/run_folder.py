@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import polars as pl
-
-from concordant.core.content import frame_digest
 from concordant.core.errors import DataError, nearest
-from concordant.core.items import Items
-from concordant.core.model import Request, digest
-from concordant.core.store import RunFolder, read_description
+from concordant.core.model import Request
+from concordant.core.passes import asked_digest, pass_key
+from concordant.core.store import RunFolder, read_description, read_items
 from concordant.models.recorded import Recorded
+
+if TYPE_CHECKING:
+    from concordant.core.items import Items
 
 
 def is_run_folder(source: str | Path) -> bool:
@@ -55,11 +55,7 @@ def load_run(source: str | Path) -> Recorded:
     path_text, _, name = str(source).partition("#")
     path = Path(path_text)
     description = read_description(path)
-    try:
-        items = Items(pl.read_parquet(path / "items.parquet", glob=False))
-    except (pl.exceptions.PolarsError, OSError) as error:
-        message = f"{path / 'items.parquet'} cannot be read: {error}"
-        raise DataError(message) from None
+    items = read_items(path)
     plain = _plain_passes(description, items)
     if not plain:
         message = f"{path}: no model of this run was asked the items as they are, each in one plain answer"
@@ -83,9 +79,7 @@ def _plain_passes(description: dict[str, Any], items: Items) -> dict[str, str]:
 
     The key of a pass is the digest of what was asked of whom, so that it says itself which passes these are.
     """
-    asked = frame_digest(
-        items.frame.select(c for c in ("id", "input", "choices") if c in items.frame.columns)
-    )
+    asked = asked_digest(items)
     prints: dict[str, list[str]] = {}
     for name, fingerprint in description.get("models", {}).items():
         prints.setdefault(name, []).append(fingerprint)
@@ -93,7 +87,7 @@ def _plain_passes(description: dict[str, Any], items: Items) -> dict[str, str]:
     for key, work in description.get("passes", {}).items():
         fields = {name: value for name, value in work.items() if name not in ("label", "model")}
         request = Request(**{**fields, "stop": tuple(fields.get("stop", ()))})
-        if not any(digest(p, asked, request.key(), None) == key for p in prints.get(work["model"], ())):
+        if not any(pass_key(p, asked, request) == key for p in prints.get(work["model"], ())):
             continue
         default = fields == description.get("request")
         if work["model"] not in found or (default and not found[work["model"]][0]):

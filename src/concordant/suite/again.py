@@ -13,15 +13,15 @@ import polars as pl
 from concordant.core.errors import StoreError
 from concordant.core.finding import Finding
 from concordant.core.gate import Gate, GateResult
-from concordant.core.items import Items
 from concordant.core.relation import Relation
 from concordant.core.results import Report, Result
 from concordant.core.statistics import Estimate
-from concordant.core.store import read_description
+from concordant.core.store import read_description, read_items
 from concordant.suite.absent import Absent
 from concordant.suite.suite import Suite
 
 if TYPE_CHECKING:
+    from concordant.core.items import Items
     from concordant.core.model import Model
 
 KEPT = ("concordant", "python", "machine", "started", "title")
@@ -63,12 +63,10 @@ def _judged(folder: Path, description: dict[str, Any], record: dict[str, Any], *
         name: Absent(m["name"], m["fingerprint"], tuple(m["classes"]), why)
         for name, m in record["models"].items()
     }
-    items = Items(pl.read_parquet(folder / "items.parquet", glob=False))
+    items = read_items(folder)
     about = {name: description[name] for name in KEPT if name in description}
-    with (
-        tempfile.TemporaryDirectory() as name
-    ):  # the run itself is not touched: it may be read-only, or somebody's archive
-        view = Path(name)
+    with tempfile.TemporaryDirectory() as name:
+        view = Path(name)  # the run itself is not touched: it may be read-only, or somebody's archive
         (view / "behaviours").mkdir()
         for segment in (folder / "behaviours").glob("*.parquet"):
             (view / "behaviours" / segment.name).symlink_to(segment.resolve())
@@ -102,22 +100,19 @@ class _Stored(Relation):
 def _stored(folder: Path) -> Report:
     try:
         stored = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-        items = Items(pl.read_parquet(folder / "items.parquet", glob=False))
-    except (OSError, ValueError, pl.exceptions.PolarsError) as error:
-        message = (
-            f"{folder} holds a run without a check file that was not finished or cannot be read: {error}"
-        )
+    except (OSError, ValueError) as error:
+        what = "a run without a check file that was not finished or cannot be read"
+        message = f"{folder} holds {what}: {error}"
         raise StoreError(message) from None
+    items = read_items(folder)
     results: dict[str, Result] = {}
     for row in (*stored["findings"], *stored["slices"]):
         finding = _finding(row)
         if finding.relation not in results:
+            frame = pl.DataFrame({"agreement": []})
             verdicts = folder / "verdicts" / f"{finding.relation}.parquet"
-            frame = (
-                pl.read_parquet(verdicts, glob=False).drop("id")
-                if verdicts.is_file()
-                else pl.DataFrame({"agreement": []})
-            )
+            if verdicts.is_file():
+                frame = pl.read_parquet(verdicts, glob=False).drop("id")
             results[finding.relation] = Result(_Stored(finding.relation), items, {}, frame, {}, [])
         result = results[finding.relation]
         if finding.slice is None:

@@ -7,6 +7,7 @@ annotation.
 
 from __future__ import annotations
 
+import builtins
 import inspect
 import sys
 import typing
@@ -101,11 +102,6 @@ def options_of(made: Callable[..., Any]) -> dict[str, Option] | None:
     return options
 
 
-def first_sentence(value: Any) -> str:
-    """Return the first line of a docstring."""
-    return (inspect.getdoc(value) or "").strip().split("\n", 1)[0]
-
-
 def parameters_of(doc: str) -> dict[str, str]:
     r"""Return what a numpydoc docstring says of each parameter, on one line.
 
@@ -115,20 +111,12 @@ def parameters_of(doc: str) -> dict[str, str]:
     {'a': 'Two numbers, both positive.', 'b': 'Two numbers, both positive.'}
     """
     lines = doc.split("\n")
-    start = next(
-        (
-            i + 2
-            for i, line in enumerate(lines[:-1])
-            if line == "Parameters" and lines[i + 1].startswith("---")
-        ),
-        None,
-    )
+    titles = [i for i in range(len(lines) - 1) if lines[i + 1].startswith("---")]
+    start = next((i + 2 for i in titles if lines[i] == "Parameters"), len(lines))
+    end = next((i for i in titles if i >= start), len(lines))
     found: dict[str, list[str]] = {}
     names: list[str] = []
-    for number in range(start if start is not None else len(lines), len(lines)):
-        line = lines[number]
-        if number + 1 < len(lines) and lines[number + 1].startswith("---"):
-            break
+    for line in lines[start:end]:
         if line and not line.startswith(" "):
             names = [name.strip(" `*") for name in line.split(":")[0].split(",")]
         else:
@@ -173,11 +161,7 @@ class _Names(dict[str, Any]):
     def __missing__(self, name: str) -> Any:
         if name in MODEL_NAMES:
             return _ModelName
-        return (
-            getattr(abc, name, None)
-            or getattr(typing, name, None)
-            or vars(__import__("builtins")).get(name, Any)
-        )
+        return getattr(abc, name, None) or getattr(typing, name, None) or getattr(builtins, name, Any)
 
 
 def _evaluated(annotation: Any, names: Mapping[str, Any]) -> Any:
@@ -204,9 +188,8 @@ def _without(type_: Any) -> Any:
         return None
     if typing.get_origin(type_) not in (typing.Union, type(int | str)):
         return type_
-    kept = tuple(
-        part for part in map(_without, typing.get_args(type_)) if part is not None and part is not type(None)
-    )
+    parts = map(_without, typing.get_args(type_))
+    kept = tuple(part for part in parts if part is not None and part is not type(None))
     return typing.Union[kept] if kept else None  # noqa: UP007 - of a tuple
 
 

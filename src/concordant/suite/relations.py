@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from concordant.suite.marked_yaml import Document, Place
 
 OWN_KEYS = ("relation", "name", "gate", "gates")
+ANY_OPTION = Option("", Any, required=False, takes_model=True, takes_function=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +88,8 @@ class Planned:
                 raise document.error(self.place, str(error)) from None
         relation = EpisodeRelation(made) if isinstance(made, Episode) else made
         if not isinstance(relation, Relation):
-            raise document.error(
-                (*self.place, "relation"), f"it makes a {type(made).__name__}, not a relation"
-            )
+            got = type(made).__name__
+            raise document.error((*self.place, "relation"), f"it makes a {got}, not a relation")
         if self.name is not None:
             relation.name = self.name
         for place, gate in self.gates.items():
@@ -132,19 +132,13 @@ def plan(
     known: Mapping[str, Option] | None = {} if isinstance(made, Relation | Episode) else options_of(made)
     if misspelt := unknown(given, known):
         name, _ = misspelt
-        keys = [*(known or ()), *OWN_KEYS]
-        raise document.error(
-            (*place, name), f"{entry.relation} has no option {name!r}; {nearest(name, keys)}"
-        )
+        hint = nearest(name, [*(known or ()), *OWN_KEYS])
+        raise document.error((*place, name), f"{entry.relation} has no option {name!r}; {hint}")
     options: dict[str, Any] = {}
     for name, value in given.items():
         if value is None:  # as if it was not there
             continue
-        option = (
-            Option(name, Any, required=False, takes_model=True, takes_function=True)
-            if known is None
-            else known[name]
-        )
+        option = ANY_OPTION if known is None else known[name]
         options[name] = _value(option, value, (*place, name), document, models, base, trust_code=trust_code)
     missing = next((o for o in (known or {}).values() if o.required and o.name not in options), None)
     if missing is not None:
@@ -157,9 +151,7 @@ def plan(
         except ConfigError as error:
             raise document.error((*place, *below), str(error)) from None
     planned = Planned(place, made, options, gates, entry.name)
-    if not planned.models or not is_code(
-        entry.relation
-    ):  # what it refuses is said now, and not after models are loaded
+    if not (planned.models and is_code(entry.relation)):  # what it refuses is said before models are loaded
         planned.make({name: Absent(name) for name in planned.models}, document)
     return planned
 
@@ -167,12 +159,10 @@ def plan(
 def _relation(text: str, place: Place, document: Document, base: Path, *, trust_code: bool) -> Any:
     if is_code(text):
         found = _from_code(text, place, document, base, trust_code=trust_code)
-        if inspect.iscoroutinefunction(found) or not (
-            callable(found) or isinstance(found, Relation | Episode)
-        ):
-            raise document.error(
-                place, f"{text} is {type(found).__name__}; allowed is a relation or an episode"
-            )
+        makes_one = callable(found) and not inspect.iscoroutinefunction(found)
+        if not (makes_one or isinstance(found, Relation | Episode)):
+            got = type(found).__name__
+            raise document.error(place, f"{text} is {got}; allowed is a relation or an episode")
         return found
     try:
         return lookup("relations", text)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from concordant.core.registry import lookup, registered
+from concordant.core.registry import first_sentence, lookup, registered
 from concordant.suite.document import CheckFile
-from concordant.suite.options import first_sentence, options_of
+from concordant.suite.options import options_of
 
 
 def suite_schema() -> dict[str, Any]:

@@ -12,6 +12,8 @@ from concordant.core.check import check
 from concordant.core.errors import ConcordantError, ConfigError, DataError, nearest
 from concordant.core.grading import grader
 from concordant.core.items import Items
+from concordant.core.relation import unique_names
+from concordant.core.slices import slice_columns
 from concordant.core.tables import read_text
 from concordant.suite.document import CheckFile, validated
 from concordant.suite.loading import check_spec, load_model
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
     from concordant.core.model import Model
     from concordant.core.results import Report
+
+_ADDRESS_SECRET = re.compile(r"(//)[^/@\s]+@")  # user and password in an address stay out of the record
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +151,13 @@ class Suite:
             message = f"{self.document.where(('items',))}: {error}"
             raise DataError(message) from None
 
+    def check_slices(self, items: Items) -> None:
+        """Raise a `ConfigError` that names the line if the items lack a column to slice by."""
+        try:
+            slice_columns(items, self.file.slices or ())
+        except DataError as error:
+            raise self.document.error(("slices",), str(error)) from None
+
     def run(
         self,
         *,
@@ -187,20 +198,14 @@ class Suite:
         """
         file = self.file
         seed = file.seed if seed is None else seed
-        models = (
-            self.load_models(concurrency=concurrency, trust_pickle=trust_pickle) if models is None else models
-        )
+        if models is None:
+            models = self.load_models(concurrency=concurrency, trust_pickle=trust_pickle)
         subject = models[self.subject]
         items = self.read_items(subject, limit=limit) if items is None else items
-        for column in file.slices or ():
-            if column not in items.frame.columns:
-                raise self.document.error(
-                    ("slices",),
-                    f"there is no column {column!r} to slice by; {nearest(column, items.frame.columns)}",
-                )
+        self.check_slices(items)
         relations = [planned.make(models, self.document) for planned in self.checks]
         gates: dict[str, list[Any]] = {}
-        for planned, name in zip(self.checks, _names([r.name for r in relations]), strict=True):
+        for planned, name in zip(self.checks, unique_names(r.name for r in relations), strict=True):
             gates[name] = list(planned.gates.values())
         asked = {"seed": seed, "limit": limit, "until_decided": until_decided}
         record = {**asked, **self._record(models, folder)}
@@ -226,9 +231,7 @@ class Suite:
         return {
             "file": Path(self.document.name).name,
             "base": None if folder is None else os.path.relpath(self.base, folder),
-            "text": re.sub(
-                r"(//)[^/@\s]+@", r"\1***@", self.text
-            ),  # a password in an address stays out of the record
+            "text": _ADDRESS_SECRET.sub(r"\1***@", self.text),
             "subject": self.subject,
             "models": {
                 name: {
@@ -259,13 +262,3 @@ def _subject(file: CheckFile, checks: tuple[Planned, ...], document: Document) -
             ("models",), f"which model is under test is not clear ({found}); say it: subject: NAME"
         )
     return free[0]
-
-
-def _names(names: list[str]) -> list[str]:
-    """Return the names that `concordant.check` gives to relations, of which some may occur twice."""
-    seen: dict[str, int] = {}
-    unique = []
-    for name in names:
-        seen[name] = seen.get(name, 0) + 1
-        unique.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
-    return unique
