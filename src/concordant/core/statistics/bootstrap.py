@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,8 +16,16 @@ from concordant.core.statistics.bootstrap_law import (
     law_of_mean,
     law_of_replicates,
 )
-from concordant.core.statistics.clusters import ClusterPartition, partition
+from concordant.core.statistics.clusters import ClusterPartition, partition_of
 from concordant.core.statistics.estimate import Estimate
+from concordant.core.statistics.resampling import (
+    Evaluator,
+    blocks_of,
+    clustered_replicates,
+    jackknife,
+    jackknife_groups,
+    members_of,
+)
 from concordant.core.statistics.validation import Floats, check_choice, check_level, finite_values
 
 if TYPE_CHECKING:
@@ -29,9 +36,7 @@ if TYPE_CHECKING:
 BootstrapMethod = Literal["bca", "percentile"]
 Seed = int | np.random.Generator
 
-_BLOCK = 2**19  # numbers drawn at a time: 4 MB, so that the memory is bounded and a block stays in the cache
 _DEFAULT_REPLICATES = 10_000
-_JACKKNIFE_GROUPS = 256
 
 
 def bootstrap_mean(
@@ -87,9 +92,7 @@ def bootstrap_mean(
     _check_replicates(n_replicates)
     array = finite_values(values)
     n = array.size
-    parts = None if clusters is None else partition(clusters, n)
-    if parts is not None and parts.is_trivial:
-        parts = None
+    parts = partition_of(clusters, n)
     mean = float(array.mean())
     if parts is None:
         sums, sizes, influences = array, None, array - mean
@@ -176,22 +179,20 @@ def bootstrap(
         message = "clusters need paired arrays"
         raise ConfigError(message)
     n = len(samples[0]) if paired else sum(len(sample) for sample in samples)
-    parts = None if clusters is None else partition(clusters, n)
-    if parts is not None and parts.is_trivial:
-        parts = None
+    parts = partition_of(clusters, n)
     rng = np.random.default_rng(seed)
-    evaluate = _Evaluator(statistic)
+    evaluate = Evaluator(statistic)
     value = evaluate.once(samples)
     if parts is not None:
-        members = _members(parts)
-        replicates = _clustered_replicates(evaluate, samples, members, n_replicates, rng)
+        members = members_of(parts)
+        replicates = clustered_replicates(evaluate, samples, members, n_replicates, rng)
         units = [members]
     elif paired:
         replicates = evaluate.resampled(samples, [len(samples[0])], n_replicates, rng)
-        units = [_groups(len(samples[0]), rng)]
+        units = [jackknife_groups(len(samples[0]), rng)]
     else:
         replicates = evaluate.resampled(samples, [len(sample) for sample in samples], n_replicates, rng)
-        units = [_groups(len(sample), rng) for sample in samples]
+        units = [jackknife_groups(len(sample), rng) for sample in samples]
     bad = int(replicates.size - np.isfinite(replicates).sum())
     if bad or not math.isfinite(value):
         message = (
@@ -202,102 +203,9 @@ def bootstrap(
         return _unknown(value, level, n, None if parts is None else parts.n_clusters, method)
     acceleration = None
     if method == "bca":
-        acceleration = acceleration_of(_jackknife(evaluate, samples, units, paired=paired))
+        acceleration = acceleration_of(jackknife(evaluate, samples, units, paired=paired))
     n_clusters = None if parts is None else parts.n_clusters
     return _estimate(value, law_of_replicates(replicates, value), acceleration, level, n, n_clusters, method)
-
-
-class _Evaluator:
-    """A statistic, called once a resample or, if it takes `axis`, once a block of resamples."""
-
-    def __init__(self, statistic: Callable[..., Any]) -> None:
-        self.statistic = statistic
-        try:
-            self.takes_axis = "axis" in inspect.signature(statistic).parameters
-        except (TypeError, ValueError):
-            self.takes_axis = False
-
-    def once(self, samples: list[NDArray[Any]]) -> float:
-        return float(self.statistic(*samples, axis=-1) if self.takes_axis else self.statistic(*samples))
-
-    def many(self, samples: list[NDArray[Any]], indices: list[NDArray[np.intp]]) -> Floats:
-        """Evaluate on rows `indices`, each of shape (resamples, rows); one set serves all paired arrays."""
-        indices = indices * len(samples) if len(indices) == 1 else indices
-        if self.takes_axis:
-            drawn = [sample[index] for sample, index in zip(samples, indices, strict=True)]
-            return np.asarray(self.statistic(*drawn, axis=-1), dtype=np.float64)
-        rows = zip(*indices, strict=True)
-        drawn_rows = ([s[i] for s, i in zip(samples, row, strict=True)] for row in rows)
-        return np.array([float(self.statistic(*drawn)) for drawn in drawn_rows])
-
-    def resampled(
-        self, samples: list[NDArray[Any]], sizes: list[int], n_replicates: int, rng: np.random.Generator
-    ) -> Floats:
-        blocks = [
-            self.many(samples, [rng.integers(0, size, (count, size)) for size in sizes])
-            for count in _blocks(n_replicates, sum(sizes))
-        ]
-        return np.concatenate(blocks)
-
-
-def _clustered_replicates(
-    evaluate: _Evaluator,
-    samples: list[NDArray[Any]],
-    members: list[NDArray[np.intp]],
-    n_replicates: int,
-    rng: np.random.Generator,
-) -> Floats:
-    groups = len(members)
-    rows = sum(len(member) for member in members)
-    if len({len(member) for member in members}) == 1:
-        table = np.stack(members)
-        blocks = []
-        for count in _blocks(n_replicates, rows):
-            drawn = table[rng.integers(0, groups, (count, groups))].reshape(count, rows)
-            blocks.append(evaluate.many(samples, [drawn]))
-        return np.concatenate(blocks)
-    replicates = np.empty(n_replicates)
-    for at in range(n_replicates):
-        drawn = np.concatenate([members[c] for c in rng.integers(0, groups, groups)])
-        replicates[at] = evaluate.once([sample[drawn] for sample in samples])
-    return replicates
-
-
-def _jackknife(
-    evaluate: _Evaluator, samples: list[NDArray[Any]], units: list[list[NDArray[np.intp]]], *, paired: bool
-) -> Floats:
-    """Return the influence of every unit (row, group or cluster), of all samples one after the other."""
-    influences = []
-    for at, groups in enumerate(units):
-        left_out = np.empty(len(groups))
-        for which, group in enumerate(groups):
-            rest = [
-                np.delete(sample, group, axis=0) if paired or at == k else sample
-                for k, sample in enumerate(samples)
-            ]
-            left_out[which] = evaluate.once(rest) if len(rest[at]) else math.nan
-        if len(groups) > 1:
-            # The weight 1 / n of each sample makes the influences of samples of different sizes comparable.
-            influences.append((left_out.mean() - left_out) * (len(groups) - 1) / len(groups))
-    return np.concatenate(influences)
-
-
-def _groups(n: int, rng: np.random.Generator) -> list[NDArray[np.intp]]:
-    if n <= _JACKKNIFE_GROUPS:
-        return [np.array([row]) for row in range(n)]
-    return np.array_split(rng.permutation(n), _JACKKNIFE_GROUPS)
-
-
-def _members(parts: ClusterPartition) -> list[NDArray[np.intp]]:
-    order = np.argsort(parts.codes, kind="stable")
-    return np.split(order, np.cumsum(parts.sizes)[:-1])
-
-
-def _blocks(n_replicates: int, width: int) -> list[int]:
-    """Split a number of replicates of `width` numbers each into blocks of bounded size."""
-    block = max(1, _BLOCK // width)
-    full, rest = divmod(n_replicates, block)
-    return [block] * full + ([rest] if rest else [])
 
 
 def _mean_replicates(values: Floats, n_replicates: int, rng: np.random.Generator) -> Floats:
@@ -306,10 +214,12 @@ def _mean_replicates(values: Floats, n_replicates: int, rng: np.random.Generator
     unique, counts = np.unique(values, return_counts=True)
     if 16 * unique.size <= n or unique.size <= 2:
         blocks = [
-            rng.multinomial(n, counts / n, size) @ unique for size in _blocks(n_replicates, unique.size)
+            rng.multinomial(n, counts / n, size) @ unique for size in blocks_of(n_replicates, unique.size)
         ]
     else:
-        blocks = [values.take(rng.integers(0, n, (size, n))).sum(axis=1) for size in _blocks(n_replicates, n)]
+        blocks = [
+            values.take(rng.integers(0, n, (size, n))).sum(axis=1) for size in blocks_of(n_replicates, n)
+        ]
     means: Floats = np.concatenate(blocks) / n
     return means
 
@@ -320,7 +230,7 @@ def _ratios(sums: Floats, sizes: NDArray[np.intp], n_replicates: int, rng: np.ra
     # One gather fetches both: the sum as the real part, the size as the imaginary.
     packed = sums + 1j * sizes
     replicates = []
-    for count in _blocks(n_replicates, groups):
+    for count in blocks_of(n_replicates, groups):
         drawn = packed.take(rng.integers(0, groups, (count, groups))).sum(axis=1)
         replicates.append(drawn.real / drawn.imag)
     return np.concatenate(replicates)

@@ -111,7 +111,7 @@ def law_of_mean(values: Floats) -> BootstrapLaw:
     step = _lattice_step(unique)
     if step and 2 * reach / step < _MAX_GRID:
         return _lattice_law(unique, counts, step, mean, reach)
-    return _grid_law(deviations, mean, spread, reach)
+    return _grid_law(deviations, mean, reach)
 
 
 def _unique(values: Floats) -> tuple[Floats, NDArray[np.intp]]:
@@ -162,7 +162,7 @@ def _lattice_law(
     return BootstrapLaw(points, kept, True, (before + float(kept[at])) / 2.0 if hit else before)
 
 
-def _grid_law(deviations: Floats, mean: float, spread: float, reach: float) -> BootstrapLaw:
+def _grid_law(deviations: Floats, mean: float, reach: float) -> BootstrapLaw:
     n = deviations.size
     size = int(min(max(2.0 ** math.ceil(math.log2(2048.0 * math.sqrt(n))), 2**15), 2**20))
     step = 2.0 * reach / size

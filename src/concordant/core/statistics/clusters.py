@@ -81,6 +81,12 @@ def partition(labels: ArrayLike | ClusterPartition, n: int) -> ClusterPartition:
     return found
 
 
+def partition_of(labels: ArrayLike | ClusterPartition | None, n: int) -> ClusterPartition | None:
+    """Partition `n` rows by their labels, as `partition` does; None where every row stands for itself."""
+    found = None if labels is None else partition(labels, n)
+    return None if found is None or found.is_trivial else found
+
+
 def _partition(labels: NDArray[Any]) -> ClusterPartition:
     if labels.dtype.kind in "iu" and labels.size:
         shifted = labels - labels.min()

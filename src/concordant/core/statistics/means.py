@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from concordant.core.errors import ConfigError, DataError
 from concordant.core.statistics.bootstrap import bootstrap_mean
-from concordant.core.statistics.clusters import ClusterPartition, partition
+from concordant.core.statistics.clusters import ClusterPartition, partition_of
 from concordant.core.statistics.estimate import (
     Estimate,
     Interval,
@@ -87,9 +87,7 @@ def estimate_mean(
     check_choice(method, "method", ("auto", "wilson", "exact", "t", "bca"))
     array = finite_values(values)
     n = array.size
-    parts = None if clusters is None else partition(clusters, n)
-    if parts is not None and parts.is_trivial:
-        parts = None
+    parts = partition_of(clusters, n)
     if bounds is not None and not (array.min() >= bounds[0] and array.max() <= bounds[1]):
         message = (
             f"values must lie between {bounds[0]:g} and {bounds[1]:g}, got {array.min():g} to {array.max():g}"
