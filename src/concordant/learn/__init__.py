@@ -11,6 +11,11 @@ from typing import TYPE_CHECKING, Any
 from concordant.core.errors import require
 
 if TYPE_CHECKING:
+    from concordant.learn.batches import Batches as Batches
+    from concordant.learn.checkpoint import load_weights as load_weights
+    from concordant.learn.checkpoint import save_weights as save_weights
+    from concordant.learn.history import History as History
+    from concordant.learn.loop import train as train
     from concordant.learn.losses import bradley_terry as bradley_terry
     from concordant.learn.losses import cosine_gram as cosine_gram
     from concordant.learn.losses import dpo as dpo
@@ -32,8 +37,19 @@ if TYPE_CHECKING:
     from concordant.learn.networks import bound_spectral_norm as bound_spectral_norm
     from concordant.learn.networks import straight_through as straight_through
     from concordant.learn.networks import straight_through_one_hot as straight_through_one_hot
+    from concordant.learn.schedules import constant as constant
+    from concordant.learn.schedules import cosine as cosine
+    from concordant.learn.schedules import linear as linear
 
 _HOME = {
+    "Batches": "batches",
+    "History": "history",
+    "constant": "schedules",
+    "cosine": "schedules",
+    "linear": "schedules",
+    "load_weights": "checkpoint",
+    "save_weights": "checkpoint",
+    "train": "loop",
     "bradley_terry": "losses",
     "cosine_gram": "losses",
     "dpo": "losses",
