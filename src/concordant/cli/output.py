@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from rich.console import Console
+
     from concordant.core.results import Report
 
 
@@ -81,18 +83,22 @@ def deliver(
     return report.exit_code
 
 
-def _show(report: Report, *, comparison: bool) -> None:
+def stdout_console() -> Console:
+    """Return a console that prints tables: as wide as the terminal, or `PIPE_WIDTH` where there is none."""
     from rich.console import Console
-
-    from concordant.report.terminal import print_comparison, print_report
 
     class Piped(Console):
         def on_broken_pipe(self) -> None:  # rich would exit with 1, which means that a gate fails
             raise BrokenPipeError
 
-    console = Piped(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+    return Piped(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+
+
+def _show(report: Report, *, comparison: bool) -> None:
+    from concordant.report.terminal import print_comparison, print_report
+
     show = print_comparison if comparison else print_report
-    show(report, console)
+    show(report, stdout_console())
 
 
 def _something_was_judged(report: Report) -> None:

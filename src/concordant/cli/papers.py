@@ -96,13 +96,9 @@ def _found(
 
 
 def _print(found: Sequence[Entry], *, grouped: bool, long: bool) -> None:
-    import sys
+    from concordant.cli.output import stdout_console
 
-    from rich.console import Console
-
-    from concordant.cli.output import PIPE_WIDTH
-
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+    console = stdout_console()
     if long:
         for paper in found:
             console.print(_card(paper), end="\n\n")

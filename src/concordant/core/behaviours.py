@@ -1,8 +1,8 @@
 """Behaviours: what a model did on the items of one variant.
 
-Stored, they are a long table: one row a sample, the samples of an item together, in the order of the items. `Behaviours` is
-that table beside the items, and gives its columns as arrays of shape ``(n_items, n_samples)``, which is what
-judges compute with.
+Stored, they are a long table: one row a sample, the samples of an item together, in the order of the items.
+`Behaviours` is that table beside the items, and gives its columns as arrays of shape ``(n_items, n_samples)``,
+which is what judges compute with.
 """
 
 from __future__ import annotations
@@ -69,11 +69,9 @@ class Behaviours:
 
     def __getitem__(self, column: str) -> pl.Series:
         """Return a column, one value a sample (null where unknown)."""
-        return (
-            self.frame[column]
-            if column in self.frame.columns
-            else pl.Series(column, [None] * len(self.frame))
-        )
+        if column in self.frame.columns:
+            return self.frame[column]
+        return pl.Series(column, [None] * len(self.frame))
 
     def __contains__(self, column: str) -> bool:
         return column in self.frame.columns
@@ -97,14 +95,12 @@ class Behaviours:
     @property
     def graded(self) -> NDArray[np.bool_]:
         """Where the behaviour is right or wrong, shape ``(n_items, n)``."""
-        outcome = self.outcome
-        return np.isin(outcome, (RIGHT, WRONG))
+        return np.isin(self.outcome, (RIGHT, WRONG))
 
     @property
     def answered(self) -> NDArray[np.bool_]:
         """Where there is a behaviour at all: asked, and not an error; shape ``(n_items, n)``."""
-        outcome = self.outcome
-        return np.isin(outcome, (RIGHT, WRONG, UNGRADED))
+        return np.isin(self.outcome, (RIGHT, WRONG, UNGRADED))
 
     @property
     def failed(self) -> NDArray[np.bool_]:
@@ -160,12 +156,16 @@ def align(
     model, classes
         Name of the model, and its classes where it has any.
     """
-    samples = pl.DataFrame({"sample": np.arange(n, dtype=np.int64)})
     if n != 1 or not recorded["item"].equals(asked.ids):
-        grid = asked.frame.select(item="id").join(samples, how="cross", maintain_order="left_right")
-        recorded = grid.join(recorded, on=["item", "sample"], how="left", maintain_order="left")
+        recorded = _in_order(recorded, asked, n)
     frame = grade(recorded, asked if n == 1 else asked.repeat(n), grader)
     if len(asked) != len(items) or not asked.ids.equals(items.ids):
-        grid = items.frame.select(item="id").join(samples, how="cross", maintain_order="left_right")
-        frame = grid.join(frame, on=["item", "sample"], how="left", maintain_order="left")
+        frame = _in_order(frame, items, n)
     return Behaviours(asked, frame, n, model, classes, grader)
+
+
+def _in_order(rows: pl.DataFrame, items: Items, n: int) -> pl.DataFrame:
+    """Return the rows of `n` samples of each item in the order of the items, null where there is none."""
+    samples = pl.DataFrame({"sample": np.arange(n, dtype=np.int64)})
+    grid = items.frame.select(item="id").join(samples, how="cross", maintain_order="left_right")
+    return grid.join(rows, on=["item", "sample"], how="left", maintain_order="left")

@@ -107,9 +107,7 @@ async def play_in_flight(work: Pass, episode: Episode, todo: NDArray[np.intp], s
     model = work.model
     merger = Merger(model)
     speaker = Speaker(merger.ask, work.request)
-    in_flight = (
-        4 * model.concurrency if isinstance(model, ConcurrentModel) else max(4 * model.batch_size, 1024)
-    )
+    at_once = model.concurrency if isinstance(model, ConcurrentModel) else max(model.batch_size, 256)
     items: Iterator[Any] = iter(work.items.rows(todo))
     failures = _FirstFailures(model.name, works=sink.works)
 
@@ -119,7 +117,7 @@ async def play_in_flight(work: Pass, episode: Episode, todo: NDArray[np.intp], s
             failures.see(row["error"])
             sink.add_rows(item.id, [row])
 
-    await _together([player() for _ in range(min(in_flight, len(todo)))], sink)
+    await _together([player() for _ in range(min(4 * at_once, len(todo)))], sink)
 
 
 async def _together(workers: list[Coroutine[Any, Any, None]], sink: Sink) -> None:

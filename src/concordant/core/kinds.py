@@ -132,13 +132,10 @@ class Equivariant:
 
     def judge(self, base: Behaviours, other: Behaviours) -> NDArray[np.float64]:
         """Return how far the output on the rewriting agrees with the transformed output on the original."""
-        expected = [
-            None if value is None else self.transform(value) for value in first(base, "output").to_list()
-        ]
-        got = first(other, "output")
-        return agreement(self.agree, **self.options)(
-            pl.Series("output", expected, got.dtype, strict=False), got
-        )
+        given, got = first(base, "output").to_list(), first(other, "output")
+        expected = [None if value is None else self.transform(value) for value in given]
+        wanted = pl.Series("output", expected, got.dtype, strict=False)
+        return agreement(self.agree, **self.options)(wanted, got)
 
 
 def compare(
@@ -185,22 +182,19 @@ def quantity(behaviours: Behaviours, of: str | None) -> NDArray[np.float64]:
     column = "output" if of is None else of
     values = first(behaviours, column) if column in behaviours else _class_probability(behaviours, column)
     if not (values.dtype.is_numeric() or values.dtype == pl.Boolean):
-        message = (
-            f"{column} of the model {behaviours.model!r} is {values.dtype}, and only numbers have an order"
-        )
+        what = f"{column} of the model {behaviours.model!r}"
+        message = f"{what} is {values.dtype}, and only numbers have an order"
         raise DataError(message)
     return values.cast(pl.Float64).to_numpy()
 
 
 def _class_probability(behaviours: Behaviours, label: str) -> pl.Series:
     if "probabilities" not in behaviours or not behaviours.classes:
-        message = (
-            f"the model {behaviours.model!r} gives no {label!r}: neither a column nor class probabilities"
-        )
+        model = f"the model {behaviours.model!r}"
+        message = f"{model} gives no {label!r}: neither a column nor class probabilities"
         raise DataError(message)
     if label not in behaviours.classes:
-        message = (
-            f"the model {behaviours.model!r} knows no class {label!r}; {nearest(label, behaviours.classes)}"
-        )
+        hint = nearest(label, behaviours.classes)
+        message = f"the model {behaviours.model!r} knows no class {label!r}; {hint}"
         raise DataError(message)
     return first(behaviours, "probabilities").arr.get(behaviours.classes.index(label))

@@ -74,11 +74,9 @@ class Sink:
         if self._rows:
             self._frames.append(pl.DataFrame(self._rows, infer_schema_length=None))
         if self._frames:
-            frame = (
-                pl.concat(self._frames, how="diagonal_relaxed", rechunk=True)
-                if len(self._frames) > 1
-                else self._frames[0]
-            )
+            frame = self._frames[0]
+            if len(self._frames) > 1:
+                frame = pl.concat(self._frames, how="diagonal_relaxed", rechunk=True)
             self._store.append(self._work.key, frame)
         self.drop()
         self._last = time.monotonic()

@@ -200,7 +200,6 @@ def _sentence(error: ErrorDetails) -> str:
 
 
 def _keys(place: Place) -> list[str]:
-    entry: Any = (
-        {"items": ItemsEntry, "request": RequestEntry}.get(str(place[0]), CheckFile) if place else CheckFile
-    )
+    inner: dict[str, type[Entry]] = {"items": ItemsEntry, "request": RequestEntry}
+    entry = inner.get(str(place[0]), CheckFile) if place else CheckFile
     return list(entry.model_fields)

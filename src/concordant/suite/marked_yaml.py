@@ -37,9 +37,8 @@ class Document:
 
     def where(self, place: Place) -> str:
         """Return ``FILE, line N`` of a part, or of the nearest part around it."""
-        known = next(
-            (place[:depth] for depth in range(len(place), -1, -1) if place[:depth] in self.lines), ()
-        )
+        around = (place[:depth] for depth in range(len(place), -1, -1))
+        known = next((part for part in around if part in self.lines), ())
         return f"{self.name}, line {self.lines.get(known, 1)}"
 
     def error(self, place: Place, message: str) -> ConfigError:
@@ -109,11 +108,10 @@ _Loader.add_implicit_resolver(
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:int", re.compile(r"^[-+]?(?:0|[1-9][0-9]*)$"), list("-+0123456789")
 )
+_DECIMAL = r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
-    re.compile(
-        r"^(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
-    ),
+    re.compile(rf"^(?:{_DECIMAL}|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"),
     list("-+.0123456789"),
 )
 
@@ -134,9 +132,8 @@ def _build(
         message = f"{name}, line {node.start_mark.line + 1}: an alias stands inside what it names"
         raise ConfigError(message)
     if not isinstance(node, yaml.ScalarNode) and node.tag not in _COLLECTIONS:
-        message = (
-            f"{name}, line {node.start_mark.line + 1}: malformed YAML: the tag {node.tag!r} is not known"
-        )
+        where = f"{name}, line {node.start_mark.line + 1}"
+        message = f"{where}: malformed YAML: the tag {node.tag!r} is not known"
         raise ConfigError(message)
     within = (*within, id(node))
     if isinstance(node, yaml.SequenceNode):
@@ -150,9 +147,8 @@ def _build(
             message = f"{name}, line {line}: a key must be a text, got {key!r}; put it in quotes"
             raise ConfigError(message)
         if key in built:
-            message = (
-                f"{name}, line {line}: the key {key!r} comes twice, first on line {lines[(*place, key)]}"
-            )
+            before = lines[(*place, key)]
+            message = f"{name}, line {line}: the key {key!r} comes twice, first on line {before}"
             raise ConfigError(message)
         lines[(*place, key)] = line
         built[key] = _build(loader, value_node, (*place, key), lines, name, within)

@@ -12,10 +12,9 @@ and that can be graded:
 
 References
 ----------
-Yan et al., "Positive-congruent training", CVPR 2021 (negative flips, relative rate); Bansal et al., "Updates
-in human-AI teams",
-AAAI 2019 (backward trust compatibility); Echterhoff et al., "MUSCLE: a model update strategy for compatible LLM evolution",
-EMNLP Findings 2024 (churn and graded outputs).
+S. Yan et al. (2021), Positive-congruent training, CVPR (negative flips, relative rate). G. Bansal et al. (2019),
+Updates in human-AI teams, AAAI (backward trust compatibility). J. Echterhoff et al. (2024), MUSCLE: a model update
+strategy for compatible LLM evolution, Findings of EMNLP (churn and graded outputs).
 """
 
 from __future__ import annotations
@@ -151,12 +150,9 @@ class Flips(Relation):
         if gain.p_value is None or gain.p_value <= 1 - verdicts.level:
             return gain
         needed = needed_n(gain.estimate, 0.0)
-        note = (
-            ""
-            if needed is None
-            else f"a gain of this size would show with about {needed:,} items (80 % power)"
-        )
-        return replace(gain, note=note)
+        if needed is None:
+            return gain
+        return replace(gain, note=f"a gain of this size would show with about {needed:,} items (80 % power)")
 
     def _relative(self, verdicts: Verdicts, graded: NDArray[np.bool_]) -> Finding | None:
         was = verdicts["old_right"][graded]

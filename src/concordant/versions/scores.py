@@ -1,12 +1,12 @@
 r"""Scores: gains and regressions of graded outputs.
 
-Where an output has a score rather than being right or wrong, the change of an item splits into its gain and its regression
-part: with scores :math:`s^{old}_i, s^{new}_i`, gain part :math:`\max(0, s^{new}_i - s^{old}_i)`, regression part
-:math:`\max(0, s^{old}_i - s^{new}_i)`, and change = gain part - regression part, exactly.
+Where an output has a score rather than being right or wrong, the change of an item splits into its gain and its
+regression part: with scores :math:`s^{old}_i, s^{new}_i`, gain part :math:`\max(0, s^{new}_i - s^{old}_i)`,
+regression part :math:`\max(0, s^{old}_i - s^{new}_i)`, and change = gain part - regression part, exactly.
 
 References
 ----------
-Echterhoff et al., "MUSCLE: a model update strategy for compatible LLM evolution", EMNLP Findings 2024.
+J. Echterhoff et al. (2024), MUSCLE: a model update strategy for compatible LLM evolution, Findings of EMNLP.
 """
 
 from __future__ import annotations
