@@ -1,21 +1,18 @@
 """``concordant compare``: from two logs to a table, a document and an exit code."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import polars as pl
 import pytest
-from typer.testing import CliRunner
 
-from concordant.cli.main import app
+import command
 
 GSM8K = Path(__file__).parents[3] / "shared" / "data" / "gsm8k" / "example_model_solutions.jsonl"
 
 
-def run(*words, code=0):
-    result = CliRunner(env={"COLUMNS": "120"}).invoke(app, ["compare", *map(str, words)])
-    assert result.exit_code == code, result.stderr
-    return result
+run = partial(command.run, "compare")
 
 
 def words_of(text):

@@ -5,9 +5,8 @@ import json
 import random
 
 import pytest
-from typer.testing import CliRunner
 
-from concordant.cli.main import app
+import command
 from openai_server import Fault, serve
 
 KEY = "sk-a-key-that-must-not-be-seen"
@@ -42,8 +41,7 @@ def check_file(folder, server, more=""):
 
 
 def run(*words, code=0):
-    result = CliRunner().invoke(app, list(words))
-    assert result.exit_code == code, result.stderr
+    result = command.run(*words, code=code)
     assert KEY not in result.output
     return result
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from typer.testing import CliRunner
 
 import concordant as cc
-from concordant.cli.main import VERBS, app
+from command import run
+from concordant.cli.main import VERBS
 from concordant.core.cache import AnswerCache
 from concordant.core.model import Completion, Request
 
@@ -62,12 +62,6 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CONCORDANT_CACHE", str(tmp_path / "cache" / "answers.sqlite"))
     return tmp_path
-
-
-def run(*words, code=0):
-    result = CliRunner().invoke(app, [str(word) for word in words])
-    assert result.exit_code == code, result.stderr
-    return result
 
 
 def real(*words, **how):

@@ -9,14 +9,9 @@ from concordant.report.charts import flip_matrix, forest, forest_spec, intervals
 from concordant.report.figures import interval_text, value_text
 from concordant.report.palette import DARK, LIGHT
 from concordant.report.telling import worst_slices
-from report.made_reports import flips_report, several_report, stored, with_unknowns
+from report.made_reports import flips_report, stored, with_unknowns
 
 COLOUR = re.compile(r'(?:fill|stroke)="(#[0-9a-fA-F]+|rgb[^"]*)"')
-
-
-@pytest.fixture(scope="module")
-def report():
-    return several_report()
 
 
 def test_a_forest_plot_shows_every_slice_with_its_figures(report):

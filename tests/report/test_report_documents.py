@@ -18,12 +18,7 @@ from concordant.report.documents import (
     write_parquet,
 )
 from concordant.report.figures import interval_text
-from report.made_reports import flips_report, several_report, stored, with_unknowns
-
-
-@pytest.fixture(scope="module")
-def report():
-    return several_report()
+from report.made_reports import flips_report, stored, with_unknowns
 
 
 def strictly(text):

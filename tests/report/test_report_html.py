@@ -23,7 +23,6 @@ from report.made_reports import (
     flips_report,
     outputs,
     questions,
-    several_report,
     stored,
     with_unknowns,
 )
@@ -67,11 +66,6 @@ class Page(HTMLParser):
             self.raw[self.open[-1]].append(data)
         else:
             self.pieces.append(data)
-
-
-@pytest.fixture(scope="module")
-def report():
-    return several_report()
 
 
 @pytest.fixture(scope="module")

@@ -21,12 +21,7 @@ from concordant.report.telling import (
     verdict,
     worst_slices,
 )
-from report.made_reports import flips_report, several_report, stored
-
-
-@pytest.fixture(scope="module")
-def report():
-    return several_report()
+from report.made_reports import flips_report, stored
 
 
 def with_gates(report, *states, needed=120):
