@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -54,10 +54,14 @@ def _batches(work: Pass, model: BatchModel, todo: NDArray[np.intp], sink: Sink) 
 
 def _respond(model: BatchModel, items: Items, request: Request) -> pl.DataFrame:
     try:
-        frame = model.respond(items, request)
+        answer: Any = model.respond(items, request)
     except SystemExit as end:  # a model that ends the process must not choose the exit code of a check
         message = f"the model called exit({end.code})"
         raise RuntimeError(message) from end
+    if not isinstance(answer, pl.DataFrame):
+        message = f"model {model.name!r} must return a polars data frame with a column output, got {type(answer).__name__}"
+        raise ModelError(message)
+    frame = answer
     if "output" not in frame.columns or len(frame) != len(items) * request.n:
         got = f"{len(frame)} rows with columns {', '.join(frame.columns)}"
         message = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import platform
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from concordant.core.asking import Asking
 from concordant.core.episode import Episode
 from concordant.core.errors import ConfigError, DataError, nearest
 from concordant.core.gate import Gate, GateResult, check_gate, decide
+from concordant.core.items import Items
 from concordant.core.judging import conclude, judge
 from concordant.core.model import Request
 from concordant.core.plan import adapted
@@ -27,11 +29,10 @@ from concordant.core.store import MemoryStore, RunFolder, Store
 from concordant.core.turns import EpisodeRelation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from concordant.core.grading import Grader
-    from concordant.core.items import Items
     from concordant.core.passes import Progress
 
 
@@ -114,13 +115,14 @@ def check(
     1.0
     """
     model = adapted(model)
+    _check_items(items)
     relations = _named_once(relations)
     bounds = _parse_gates(gates or {}, relations)
     slices = slice_columns(items, slices)
     request = request or Request(seed=seed)
     clock = time.perf_counter()
-    title = title or f"{model.name} on {len(items)} items"
-    description = _description(title, items, relations, request, level, seed) | dict(about or {})
+    named = title or f"{model.name} on {len(items)} items"
+    description = _description(named, items, relations, request, level, seed) | dict(about or {})
     with ExitStack() as stack:
         store: Store = MemoryStore()
         if folder is not None:
@@ -170,10 +172,14 @@ def _description(
 
 
 def _named_once(relations: Iterable[Any]) -> list[Relation]:
-    listed = [EpisodeRelation(r) if isinstance(r, Episode) else r for r in relations]
+    given = [relations] if isinstance(relations, Relation | Episode) else relations
+    listed = [EpisodeRelation(r) if isinstance(r, Episode) else r for r in given]
     for relation in listed:
         if not isinstance(relation, Relation):
             message = f"{relation!r} is not a relation; use a class of concordant.versions or .variants, or @relation"
+            raise ConfigError(message)
+        if not isinstance(getattr(relation, "name", None), str):
+            message = f"the relation {type(relation).__name__} has no name: give its class an attribute name"
             raise ConfigError(message)
     if not listed:
         message = "there is no relation to check; name at least one"
@@ -185,8 +191,21 @@ def _named_once(relations: Iterable[Any]) -> list[Relation]:
     return listed
 
 
-def _parse_gates(gates: Mapping[str, Any], relations: list[Relation]) -> dict[str, list[Gate]]:
+def _check_items(items: Any) -> None:
+    if not isinstance(items, Items):
+        allowed = "Items, made by Items.read, Items.from_records, ..."
+        message = f"the items are {type(items).__name__}; allowed are {allowed}"
+        raise ConfigError(message)
+
+
+def _parse_gates(gates: Any, relations: list[Relation]) -> dict[str, list[Gate]]:
     names = [relation.name for relation in relations]
+    if not isinstance(gates, Mapping):
+        example = f'{{"{names[0]}": "agreement_score >= 0.9"}}'
+        message = (
+            f"gates must map names of relations to bounds, such as {example}, got {type(gates).__name__}"
+        )
+        raise ConfigError(message)
     parsed = {}
     for name, given in gates.items():
         if name not in names:

@@ -1,13 +1,14 @@
 """Episodes: behaviour that depends on earlier answers, as an async function over one item.
 
-An episode awaits the models it needs; the runner keeps many episodes in flight and merges what they ask, into batches for a
-local model and into bounded concurrency for a server. What the function returns is the behaviour: one answer, several (the
-last is the output, all are the `turns`), or any plain value.
+An episode awaits the models it needs; the runner keeps many episodes in flight and merges what they ask, into
+batches for a local model and into bounded concurrency for a server. What the function returns is the behaviour:
+one answer, several (the last is the output, all are the `turns`), or any plain value.
 """
 
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from typing import Any, overload
 
 import polars as pl
 
-from concordant.core.errors import ConcordantError, ModelError, described
+from concordant.core.errors import ConcordantError, ConfigError, ModelError, described
 from concordant.core.items import Items
 from concordant.core.model import (
     BatchModel,
@@ -123,13 +124,7 @@ class Episode:
         except Exception as error:
             said = str(error) if isinstance(error, EpisodeError) else described(error)
             return {"output": None, "turns": None, "transcript": None, "error": said}
-        answers = (
-            [result]
-            if isinstance(result, Answer)
-            else list(result)
-            if isinstance(result, tuple | list)
-            else []
-        )
+        answers = list(result) if isinstance(result, tuple | list) else [result]
         if answers and all(isinstance(answer, Answer) for answer in answers):
             return {
                 "output": answers[-1].text,
@@ -169,7 +164,11 @@ def episode(function: EpisodeFunction | None = None, *, name: str | None = None)
     """
     if function is None:
         return lambda function: episode(function) if name is None else Episode(function, name)
-    return Episode(function, name or str(getattr(function, "__name__", "episode")))
+    named = name or str(getattr(function, "__name__", "episode"))
+    if inspect.isfunction(function) and not inspect.iscoroutinefunction(function):
+        message = f"the episode {named} must be an async function: async def {named}(model, item)"
+        raise ConfigError(message)
+    return Episode(function, named)
 
 
 _Asked = tuple[Prompt, Request, "asyncio.Future[list[Completion]]"]
@@ -251,14 +250,12 @@ def _respond(model: BatchModel, prompts: list[Prompt], request: Request) -> list
     frame = pl.DataFrame({"id": [str(i) for i in range(len(prompts))], "input": prompts})
     rows = model.respond(Items(frame), request)
     if "output" not in rows.columns or len(rows) != len(prompts) * request.n:
-        message = (
-            f"model {model.name!r} returned {len(rows)} answers for {len(prompts)} prompts of an episode"
-        )
+        got = f"{len(rows)} answers for {len(prompts)} prompts of an episode"
+        message = f"model {model.name!r} returned {got}"
         raise ModelError(message)
     empty = [None] * len(rows)
-    columns = [
-        rows[c].to_list() if c in rows.columns else empty for c in ("output", "logprob", "tokens", "error")
-    ]
+    names = ("output", "logprob", "tokens", "error")
+    columns = [rows[name].to_list() if name in rows.columns else empty for name in names]
     completions = [
         Completion("" if o is None else str(o), logprob, tokens, None, error)
         for o, logprob, tokens, error in zip(*columns, strict=True)

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from concordant.core.behaviours import Behaviours, align
+from concordant.core.errors import ConfigError, nearest
 from concordant.core.grading import Grader, default_grader, grader
-from concordant.core.model import BatchModel, ConcurrentModel
+from concordant.core.model import BatchModel, ConcurrentModel, Request
 from concordant.core.passes import ASKED, Pass
 from concordant.core.registry import lookup
+from concordant.core.relation import Variant
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     import polars as pl
 
     from concordant.core.items import Items
-    from concordant.core.model import Model, Request
+    from concordant.core.model import Model
     from concordant.core.relation import Relation
 
 
@@ -46,7 +49,7 @@ def plan(model: Model, items: Items, relations: Sequence[Relation], request: Req
     asked: dict[tuple[int, int, Request, int], Pass] = {}
     for relation in relations:
         columns = {}
-        for variant in relation.expand(items):
+        for variant in _expanded(relation, items):
             given = model if variant.model is None else variant.model
             answering = models.setdefault(id(given), adapted(given))
             how = replace(request, rewritten=is_rewritten(variant.items, items), **variant.ask)
@@ -57,6 +60,28 @@ def plan(model: Model, items: Items, relations: Sequence[Relation], request: Req
             columns[variant.name] = asked[same]
         planned[relation.name] = columns
     return planned
+
+
+def _expanded(relation: Relation, items: Items) -> list[Variant]:
+    """Expand the items, or say what a relation of somebody's own gives instead of variants."""
+    made: Any = relation.expand(items)
+    variants = list(made) if isinstance(made, Iterable) and not isinstance(made, Mapping) else [made]
+    strange = next((type(one).__name__ for one in variants if not isinstance(one, Variant)), None)
+    if strange is not None or not variants:
+        message = (
+            f"relation {relation.name} must expand items into a list of Variant, got {strange or 'none'}"
+        )
+        raise ConfigError(message)
+    known = [field.name for field in fields(Request)]
+    for i, variant in enumerate(variants):
+        if variant.name in [earlier.name for earlier in variants[:i]]:
+            message = f"relation {relation.name} has two variants of the name {variant.name!r}"
+            raise ConfigError(message)
+        for name in variant.ask:
+            if name not in known:
+                message = f"relation {relation.name}: a request has no {name!r}; {nearest(name, known)}"
+                raise ConfigError(message)
+    return variants
 
 
 def is_rewritten(asked: Items, items: Items) -> bool:

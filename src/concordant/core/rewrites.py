@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from concordant.core.errors import ConfigError, DataError
+from concordant.core.errors import ConcordantError, ConfigError, DataError, described
 from concordant.core.finding import Measure
 from concordant.core.items import array_series
 from concordant.core.kinds import Equal, Kind
@@ -108,7 +108,13 @@ class FunctionRelation(Relation):
         """Call the function for every item."""
         columns: list[list[Any]] = [[] for _ in self.variants]
         for item in items:
-            inputs = list(self._function(item))
+            try:
+                inputs = list(self._function(item))
+            except ConcordantError:
+                raise
+            except Exception as error:
+                message = f"relation {self.name}: item {item.id!r} raised {described(error)}"
+                raise DataError(message) from error
             if len(inputs) != len(self.variants):
                 wanted = f"the {len(self.variants)} variants {', '.join(self.variants)}"
                 message = f"relation {self.name}: item {item.id!r} got {len(inputs)} inputs for {wanted}"

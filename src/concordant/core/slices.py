@@ -45,6 +45,7 @@ def slice_columns(items: Items, columns: Sequence[str] | None) -> list[str]:
         frame = items.frame
         plain = [c for c in items.slices if not (frame[c].dtype.is_float() or frame[c].dtype.is_nested())]
         return [c for c in plain if 2 <= frame[c].n_unique() <= MAX_VALUES]
+    columns = [columns] if isinstance(columns, str) else columns
     for column in columns:
         if column not in items.frame.columns:
             message = f"there is no column {column!r} to slice by; {nearest(column, items.frame.columns)}"

@@ -42,7 +42,8 @@ class EpisodeRelation(Relation):
     def judge(self, items: Items, answers: Mapping[str, Behaviours]) -> pl.DataFrame:
         """Judge an item 1 where all turns agree after white space is evened out, 0 where not, null where it failed."""
         played = answers["played"]
-        turns = pl.col("turns").list.eval(pl.element().str.strip_chars().str.replace_all(r"\s+", " "))
+        texts = pl.col("turns").cast(pl.List(pl.String))  # of no type where every episode failed
+        turns = texts.list.eval(pl.element().str.strip_chars().str.replace_all(r"\s+", " "))
         agreement = played.frame.select((turns.list.n_unique() == 1).cast(pl.Float64)).to_series()
         right = pl.Series(played.right[:, 0]).cast(pl.Float64)
         graded = pl.Series(played.graded[:, 0])
