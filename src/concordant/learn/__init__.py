@@ -16,20 +16,30 @@ if TYPE_CHECKING:
     from concordant.learn.checkpoint import save_weights as save_weights
     from concordant.learn.history import History as History
     from concordant.learn.loop import train as train
+    from concordant.learn.losses import answer_mask as answer_mask
     from concordant.learn.losses import bradley_terry as bradley_terry
     from concordant.learn.losses import cosine_gram as cosine_gram
     from concordant.learn.losses import dpo as dpo
     from concordant.learn.losses import gaussian_nll as gaussian_nll
+    from concordant.learn.losses import generalized_advantages as generalized_advantages
     from concordant.learn.losses import gram_loss as gram_loss
+    from concordant.learn.losses import grpo_advantages as grpo_advantages
     from concordant.learn.losses import info_nce as info_nce
     from concordant.learn.losses import info_nce_of_scores as info_nce_of_scores
     from concordant.learn.losses import ipo as ipo
+    from concordant.learn.losses import kl_estimate as kl_estimate
     from concordant.learn.losses import masked_distillation as masked_distillation
     from concordant.learn.losses import masked_kl as masked_kl
     from concordant.learn.losses import orpo as orpo
     from concordant.learn.losses import pairwise_jensen_shannon as pairwise_jensen_shannon
     from concordant.learn.losses import pairwise_jensen_shannon_loss as pairwise_jensen_shannon_loss
+    from concordant.learn.losses import policy_gradient as policy_gradient
+    from concordant.learn.losses import rloo_advantages as rloo_advantages
+    from concordant.learn.losses import sequence_log_probability as sequence_log_probability
+    from concordant.learn.losses import sft_nll as sft_nll
     from concordant.learn.losses import soft_bounds as soft_bounds
+    from concordant.learn.losses import token_log_probabilities as token_log_probabilities
+    from concordant.learn.losses import token_rewards as token_rewards
     from concordant.learn.networks import MLP as MLP
     from concordant.learn.networks import Ensemble as Ensemble
     from concordant.learn.networks import HyperNetwork as HyperNetwork
@@ -43,34 +53,44 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Batches": "batches",
+    "Ensemble": "networks",
     "History": "history",
+    "HyperNetwork": "networks",
+    "MLP": "networks",
+    "TransformerEncoder": "networks",
+    "answer_mask": "losses",
+    "bound_spectral_norm": "networks",
+    "bradley_terry": "losses",
     "constant": "schedules",
     "cosine": "schedules",
-    "linear": "schedules",
-    "load_weights": "checkpoint",
-    "save_weights": "checkpoint",
-    "train": "loop",
-    "bradley_terry": "losses",
     "cosine_gram": "losses",
     "dpo": "losses",
     "gaussian_nll": "losses",
+    "generalized_advantages": "losses",
     "gram_loss": "losses",
+    "grpo_advantages": "losses",
     "info_nce": "losses",
     "info_nce_of_scores": "losses",
     "ipo": "losses",
+    "kl_estimate": "losses",
+    "linear": "schedules",
+    "load_weights": "checkpoint",
     "masked_distillation": "losses",
     "masked_kl": "losses",
     "orpo": "losses",
     "pairwise_jensen_shannon": "losses",
     "pairwise_jensen_shannon_loss": "losses",
+    "policy_gradient": "losses",
+    "rloo_advantages": "losses",
+    "save_weights": "checkpoint",
+    "sequence_log_probability": "losses",
+    "sft_nll": "losses",
     "soft_bounds": "losses",
-    "Ensemble": "networks",
-    "HyperNetwork": "networks",
-    "MLP": "networks",
-    "TransformerEncoder": "networks",
-    "bound_spectral_norm": "networks",
     "straight_through": "networks",
     "straight_through_one_hot": "networks",
+    "token_log_probabilities": "losses",
+    "token_rewards": "losses",
+    "train": "loop",
 }
 
 __all__ = sorted(_HOME)
