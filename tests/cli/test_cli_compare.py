@@ -1,6 +1,9 @@
 """``concordant compare``: from two logs to a table, a document and an exit code."""
 
 import json
+import os
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -309,3 +312,15 @@ def test_answers_that_cannot_be_graded_are_still_compared(tmp_path):
     report = document(tmp_path / "a.jsonl", tmp_path / "b.jsonl")
     assert value(report, "agreement_score") == 0.75
     assert not [f for f in report["findings"] if f["measure"] == "accuracy_old"]
+
+
+def test_a_terminal_of_ascii_keeps_the_sign_of_a_number(tmp_path):
+    rows = [{"id": str(i), "question": f"q{i}", "target": "x", "answer": "x"} for i in range(20)]
+    worse = [{**row, "answer": "y"} if i < 9 else row for i, row in enumerate(rows)]
+    for name, log in (("old", rows), ("new", worse)):
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, log)))
+    command = [str(Path(sys.executable).with_name("concordant")), "compare", "old.jsonl", "new.jsonl"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=True)
+    assert "a change of -0.45" in done.stdout.decode("ascii")
+    assert "?" not in done.stdout.decode("ascii").split("that differ")[0]

@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 import sys
@@ -46,6 +47,31 @@ COULD_NOT_BE_RUN = 2
 STOPPED = 130
 BROKEN_PIPE = 141
 
+IN_ASCII = "concordant.in_ascii"
+"""How signs are written that a terminal cannot show: a number keeps its sign, and what is not known becomes "?"."""
+ASCII = {
+    "−": "-",
+    "→": "->",
+    "≤": "<=",
+    "≥": ">=",
+    "·": "|",
+    "…": "...",
+    "✓": "+",
+    "✗": "x",
+    "–": "-",
+    "⏎": "/",
+}
+ASCII |= dict.fromkeys("\u00a0\u2009\u202f", " ")
+
+
+def _in_ascii(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(ASCII.get(sign, "?") for sign in error.object[error.start : error.end]), error.end
+
+
+codecs.register_error(IN_ASCII, _in_ascii)
+
 
 class Verbs(TyperGroup):
     """The verbs, in the order of `VERBS`; an error is one sentence on standard error."""
@@ -56,7 +82,7 @@ class Verbs(TyperGroup):
         words = list(sys.argv[1:] if given is None else given)
         for stream in (sys.stdout, sys.stderr):  # a sign that the terminal cannot show must not end a run
             if isinstance(stream, io.TextIOWrapper):
-                stream.reconfigure(errors="replace")
+                stream.reconfigure(errors=IN_ASCII)
         debug = "--debug" in words
         words = [word for word in words if word != "--debug"] or ["--help"]
         sys.exit(self._code(extra.get("prog_name") or "concordant", words, debug=debug))
