@@ -169,3 +169,12 @@ def test_read_text(tmp_path):
     assert read_text(write(tmp_path, "a.yaml", "größer: 1\n")) == "größer: 1\n"
     with pytest.raises(DataError, match="line 1: not UTF-8"):
         read_text(write(tmp_path, "b.yaml", b"\xff"))
+
+
+def test_a_csv_file_of_semicolons_is_read_as_spreadsheets_save_it(tmp_path):
+    file = tmp_path / "answers.csv"
+    file.write_text('id;question;answer\nq0;"2; 3, or 4?";3\nq1;y;0,5\n')
+    assert read_table(file).rows() == [("q0", "2; 3, or 4?", "3"), ("q1", "y", "0,5")]
+    file.write_text("id;question;answer\nq0;2\n")
+    with pytest.raises(DataError, match=r"line 2: 2 fields where the header has 3"):
+        read_table(file)

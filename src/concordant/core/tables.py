@@ -181,7 +181,9 @@ def _text_table(path: Path, format: str, limit: int | None) -> pl.DataFrame:
 
 def _separated(path: Path, format: str, limit: int | None) -> pl.DataFrame:
     text = read_text(path)
-    separator = "\t" if format == "tsv" else ","
+    header = text.partition("\n")[0]
+    spreadsheet = ";" in header and "," not in header  # as spreadsheets save CSV where the comma is decimal
+    separator = "\t" if format == "tsv" else ";" if spreadsheet else ","
     for rows in (10_000, None):  # None for a column that looks like numbers at first and holds text later
         try:
             frame = pl.read_csv(text.encode(), separator=separator, n_rows=limit, infer_schema_length=rows)
