@@ -274,11 +274,12 @@ def test_modes_frozen_weights_and_a_given_optimizer():
         modes.append(m.training)
         return squared_error(m, batch)
 
-    train(trained, loss, [(X, Y)], steps=4, optimizer=optimizer, schedule=linear)
+    history = train(trained, loss, [(X, Y)], steps=4, optimizer=optimizer, schedule=linear)
     assert modes == [True] * 4
     assert not trained.training
     assert torch.equal(trained.layers[0].weight, before)
-    assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.025, 0.05])
+    assert [group["lr"] for group in optimizer.param_groups] == [0.1, 0.2]  # as it came
+    assert history.parts["learning_rate"] == pytest.approx([0.1, 0.075, 0.05, 0.025])
     assert trained.layers[1].weight.grad is None
 
 

@@ -73,7 +73,8 @@ def train(
         last step takes what there is.
     optimizer
         A function of the parameters, such as ``partial(torch.optim.SGD, lr=0.1)``, or an optimiser;
-        AdamW with its defaults and a learning rate of 1e-3 otherwise.
+        AdamW with its defaults and a learning rate of 1e-3 otherwise. One that is
+        given is left with its state and with the learning rates it came with.
     schedule
         ``"constant"``, ``"linear"``, ``"cosine"`` or a function ``(step, steps) -> factor`` of the learning rate.
     accumulate
@@ -193,6 +194,8 @@ def train(
                 tell("training", done, n_steps)
         finally:
             optimizer.zero_grad()
+            for group, rate in zip(optimizer.param_groups, learning_rates, strict=True):
+                group["lr"] = rate
             model.train(was_training)
     return history
 
