@@ -65,7 +65,7 @@ _HOME = {
     "system": "core.model",
     "user": "core.model",
 }
-_PACKAGES = ("core", "models", "report", "studies", "variants", "versions")
+_PACKAGES = ("core", "learn", "models", "report", "studies", "variants", "versions")
 
 __all__ = sorted([*_HOME, *_PACKAGES, "__version__"])
 
