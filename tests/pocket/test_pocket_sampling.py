@@ -1,13 +1,16 @@
 """Splits that never share an item, and items and examples drawn from them."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from concordant.core.errors import ConfigError, DataError
-from concordant.pocket import SKILLS, examples, items, split_of
+from concordant.pocket import SKILLS, draw_world, examples, items, split_of
 from concordant.pocket.sampling import content
+from concordant.pocket.skills.facts import ONE_HOP
 
 EVERY = list(SKILLS)
 seeds = st.integers(0, 2**32 - 1)
@@ -45,6 +48,13 @@ def test_the_split_is_the_same_for_ever():
 
 
 GOLDEN = [4, 20, 21, 24, 32]
+
+
+def test_every_fact_can_be_learnt_from_train():
+    world = draw_world(0)
+    for form, templates in ONE_HOP.items():
+        for about in world.country if form == "country" else world.people:
+            assert "train" in {split_of(template.format(about)) for template in templates}, (form, about)
 
 
 def test_about_a_tenth_is_test():
@@ -86,10 +96,6 @@ def test_one_difficulty():
 
 
 def test_well_known_people_are_asked_for_more_often():
-    from collections import Counter
-
-    from concordant.pocket import draw_world
-
     counts = Counter(example.group.split()[-1] for example in examples(["facts"], 1500, difficulty=2))
     first, *_, last = (counts[person] for person in draw_world(0).people)
     assert first > 20 * max(last, 1)

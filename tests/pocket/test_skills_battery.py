@@ -13,7 +13,8 @@ from concordant.pocket.vocabulary import words
 
 DRAWS = 150
 LEVELS = [(name, level) for name, skill in SKILLS.items() for level in skill.difficulties]
-UNIQUE = [name for name, skill in SKILLS.items() if skill.accepts is None]
+MANY = {"programs", "countdown", "twenty", "styles", "dialogues"}  # more than one answer may be right
+UNIQUE = [name for name in SKILLS if name not in MANY]
 
 levels = pytest.mark.parametrize(("name", "level"), LEVELS)
 

@@ -191,6 +191,30 @@ def test_facts_follow_the_world():
     assert solve("do mira and mira have the same pet ?") == "yes"
 
 
+@pytest.mark.parametrize(
+    ("skill", "prompt", "answer", "right"),
+    [
+        ("arithmetic", "what is 3 + 4 ?", "3 + 4 = 7", True),
+        ("arithmetic", "what is 3 + 4 ?", "2 + 5 = 7", False),
+        ("arithmetic", "what is 3 + 4 ?", "3 + 4 = 8", False),
+        (
+            "worked",
+            "work out 9 - 2 + 1 step by step .",
+            "9 - 2 = 7 ; 7 + 1 = 8 ; answer : 9 - 2 + 1 = 8",
+            True,
+        ),
+        ("worked", "work out 9 - 2 + 1 step by step .", "7", False),
+        # the city of emma is athens, her best friend another
+        ("facts", "where does emma live ?", "Emma lives in Athens.", True),
+        ("facts", "emma lives in", "athens", True),
+        ("facts", "where does emma live ?", "ivan lives in athens", False),
+        ("facts", "where does emma live ?", "not athens", False),
+    ],
+)
+def test_right_answers_in_sentences(skill, prompt, answer, right):
+    assert SKILLS[skill].verify(prompt, answer) is right
+
+
 def test_worlds_are_drawn_from_their_seed():
     draw_world.cache_clear()
     first = draw_world(0)

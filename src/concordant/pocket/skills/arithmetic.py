@@ -39,4 +39,11 @@ def work_out(prompt: str) -> str:
     return str({"+": add, "-": sub, "*": mul, "/": floordiv}[sign](a, b))
 
 
-SKILL = Skill("arithmetic", "sums, differences, products and quotients in one go", (1, 2, 3), draw, work_out)
+def accepts(prompt: str, answer: str) -> bool:
+    """Whether the answer is right, alone or behind the sum that was asked."""
+    asked = prompt.removeprefix("what is ").removesuffix(" ?")
+    return answer.removeprefix(f"{asked} = ") == work_out(prompt)
+
+
+ABOUT = "sums, differences, products and quotients in one go"
+SKILL = Skill("arithmetic", ABOUT, (1, 2, 3), draw, work_out, accepts)

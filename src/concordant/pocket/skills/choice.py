@@ -21,4 +21,4 @@ def draw(rng: Generator, difficulty: int) -> Example:
     return Example(prompt, answer, "choice", difficulty, form, f"{form} {about}", choices)
 
 
-SKILL = Skill("choice", "the facts with four options", (1, 2), draw, facts.work_out)
+SKILL = Skill("choice", "the facts with four options", (1, 2), draw, facts.work_out, facts.accepts)

@@ -68,7 +68,7 @@ def searched(given: list[int], target: int) -> Iterator[tuple[str, bool]]:
             text, value = str(order[0]), order[0]
             for i, (sign, b) in enumerate(zip(signs, order[1:], strict=True)):
                 text = f"( {text} ) {sign} {b}" if i else f"{text} {sign} {b}"
-                value = int(apply(Fraction(value), sign, Fraction(b)))
+                value = value + b if sign == "+" else value - b if sign == "-" else value * b
                 if not 0 <= value <= 99:
                     break
             else:

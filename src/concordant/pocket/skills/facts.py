@@ -128,4 +128,23 @@ def work_out(prompt: str) -> str:
     return WORLD.country[WORLD.city[subject]] if "country" in said else WORLD.city[subject]
 
 
-SKILL = Skill("facts", "facts about people and cities, of one and two hops", (1, 2, 3), draw, work_out)
+OPEN = {
+    template.format(about)
+    for templates in (*ONE_HOP.values(), *TWO_HOPS.values())
+    for template in templates
+    if not template.endswith("?")
+    for about in (*WORLD.people, *WORLD.country)
+}
+"""The prompts that are sentences without their last word."""
+
+
+def accepts(prompt: str, answer: str) -> bool:
+    """Whether the answer is right, alone or at the end of a sentence that is true."""
+    right = work_out(prompt)
+    sentence, _, last = answer.rpartition(" ")
+    return answer == right or (last == right and sentence in OPEN and work_out(sentence) == right)
+
+
+SKILL = Skill(
+    "facts", "facts about people and cities, of one and two hops", (1, 2, 3), draw, work_out, accepts
+)

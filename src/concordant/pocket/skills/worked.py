@@ -42,4 +42,10 @@ def work_out(prompt: str) -> str:
     return str(sum(int(sign + digits) for sign, digits in re.findall(r"([-+]?) ?(\d+)", chain)))
 
 
-SKILL = Skill("worked", "sums and chains of sums step by step", (1, 2, 3), draw, work_out)
+def accepts(prompt: str, answer: str) -> bool:
+    """Whether the answer is right, alone or behind the chain that was asked."""
+    asked = prompt.removeprefix("work out ").removesuffix(" step by step .")
+    return answer.removeprefix(f"{asked} = ") == work_out(prompt)
+
+
+SKILL = Skill("worked", "sums and chains of sums step by step", (1, 2, 3), draw, work_out, accepts)
