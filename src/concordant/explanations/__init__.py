@@ -1,0 +1,1 @@
+"""Agrees with its explanation: explainers, and what shows whether an explanation behaves like the model it explains."""

@@ -1,0 +1,1 @@
+"""Agrees with what is wanted: reward models, and optimisation against them."""
