@@ -47,9 +47,15 @@ if TYPE_CHECKING:
     from concordant.learn.networks import bound_spectral_norm as bound_spectral_norm
     from concordant.learn.networks import straight_through as straight_through
     from concordant.learn.networks import straight_through_one_hot as straight_through_one_hot
+    from concordant.learn.preferences import PreferencePairs as PreferencePairs
+    from concordant.learn.preferences import preference_loss as preference_loss
     from concordant.learn.schedules import constant as constant
     from concordant.learn.schedules import cosine as cosine
     from concordant.learn.schedules import linear as linear
+    from concordant.learn.sequences import TokenBatches as TokenBatches
+    from concordant.learn.sequences import answer_nll as answer_nll
+    from concordant.learn.sequences import answer_rows as answer_rows
+    from concordant.learn.sequences import sft as sft
 
 _HOME = {
     "Batches": "batches",
@@ -57,8 +63,12 @@ _HOME = {
     "History": "history",
     "HyperNetwork": "networks",
     "MLP": "networks",
+    "PreferencePairs": "preferences",
+    "TokenBatches": "sequences",
     "TransformerEncoder": "networks",
     "answer_mask": "losses",
+    "answer_nll": "sequences",
+    "answer_rows": "sequences",
     "bound_spectral_norm": "networks",
     "bradley_terry": "losses",
     "constant": "schedules",
@@ -81,9 +91,11 @@ _HOME = {
     "pairwise_jensen_shannon": "losses",
     "pairwise_jensen_shannon_loss": "losses",
     "policy_gradient": "losses",
+    "preference_loss": "preferences",
     "rloo_advantages": "losses",
     "save_weights": "checkpoint",
     "sequence_log_probability": "losses",
+    "sft": "sequences",
     "sft_nll": "losses",
     "soft_bounds": "losses",
     "straight_through": "networks",
