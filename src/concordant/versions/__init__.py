@@ -1,5 +1,43 @@
-"""Agreement of a model with its previous version: flips, graded regressions, and the noise floor under both."""
+"""Agreement of a model with its previous version: flips, graded regressions, the noise floor, compatible updates.
 
+What trains or averages models needs torch, which is not imported before one of its names is used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from concordant.core.errors import require
 from concordant.versions.flips import Flips as Flips
 from concordant.versions.noise_floor import NoiseFloor as NoiseFloor
 from concordant.versions.scores import Scores as Scores
+
+if TYPE_CHECKING:
+    from concordant.versions.averages import ensemble_log_probabilities as ensemble_log_probabilities
+    from concordant.versions.averages import interpolated_weights as interpolated_weights
+    from concordant.versions.muscle import CompatibleUpdate as CompatibleUpdate
+    from concordant.versions.muscle import compatible_update as compatible_update
+
+_HOME = {
+    "CompatibleUpdate": "muscle",
+    "compatible_update": "muscle",
+    "ensemble_log_probabilities": "averages",
+    "interpolated_weights": "averages",
+}
+
+__all__ = sorted([*_HOME, "Flips", "NoiseFloor", "Scores"])
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        message = f"module 'concordant.versions' has no attribute {name!r}"
+        raise AttributeError(message)
+    require("torch", "torch", "compatible updates")
+    value = getattr(importlib.import_module(f"concordant.versions.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return list(__all__)
