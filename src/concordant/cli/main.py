@@ -1,9 +1,9 @@
 """The command itself: its verbs, and how every way of ending becomes an exit code.
 
 ====  ==========================================================
-0     all gates hold
-1     a gate fails
-2     it could not be run: usage, files, an unreachable model
+0     all gates (of a study: all claims) hold
+1     a gate or a claim fails
+2     it could not be run: usage, files, an unreachable model, a seed that failed
 3     undecided: too few data, and the output says how many would do
 130   stopped by Ctrl-C
 ====  ==========================================================
@@ -29,6 +29,7 @@ from concordant.cli.info import info
 from concordant.cli.listing import list_names
 from concordant.cli.papers import papers
 from concordant.cli.report import report
+from concordant.cli.study import study
 from concordant.cli.validate import validate
 from concordant.core.errors import ConcordantError
 
@@ -38,10 +39,15 @@ VERBS = {
     "report": report,
     "validate": validate,
     "list": list_names,
+    "study": study,
     "papers": papers,
     "cite": cite,
     "cache": cache,
     "info": info,
+}
+GOING_ON = {
+    "check": "; nothing recorded is lost; go on with --resume",
+    "study": "; the seeds that are done are kept; the same command goes on",
 }
 COULD_NOT_BE_RUN = 2
 STOPPED = 130
@@ -98,8 +104,7 @@ class Verbs(TyperGroup):
             _say(f"what was run called exit({end.code})")
             return COULD_NOT_BE_RUN
         except (KeyboardInterrupt, typer.Abort):
-            going_on = "; nothing recorded is lost; go on with --resume" if words[0] == "check" else ""
-            _say(f"stopped{going_on}")
+            _say(f"stopped{GOING_ON.get(words[0], '')}")
             return STOPPED
         except BrokenPipeError:
             # The last flush needs somewhere to go.
@@ -146,7 +151,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 all gates hold, 1 a gate fails, 2 it could not be run, 3 undecided (too few data).",
+    epilog="Exit codes: 0 all gates or claims hold, 1 one fails, 2 it could not be run, 3 undecided (too few data).",
 )
 
 

@@ -1,8 +1,8 @@
-"""Names for relations, models, adapters and report writers, ours and third parties' alike.
+"""Names for relations, models, adapters, studies and report writers, ours and third parties' alike.
 
 Ours are entry points declared in this project's pyproject.toml, in the groups ``concordant.relations``,
-``concordant.models``, ``concordant.adapters`` and ``concordant.writers``; an installed package adds its own the same
-way. Looking a name up imports only the module that holds it.
+``concordant.models``, ``concordant.adapters``, ``concordant.studies`` and ``concordant.writers``; an installed package
+adds its own the same way. Looking a name up imports only the module that holds it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from concordant.core.errors import ConfigError, nearest
+
+_ONE = {"studies": "study"}
+"""What one of a group is called, where it is not the group's name without its s."""
 
 
 @cache
@@ -37,7 +40,8 @@ def lookup(group: str, name: str) -> Any:
     """
     points = registered(group)
     if name not in points:
-        message = f"there is no {group.removesuffix('s')} {name!r}; {nearest(name, points)}"
+        one = _ONE.get(group, group.removesuffix("s"))
+        message = f"there is no {one} {name!r}; {nearest(name, points)}"
         raise ConfigError(message)
     return points[name].load()
 

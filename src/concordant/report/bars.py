@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from concordant.core.finding import Finding
     from concordant.core.gate import GateResult
+    from concordant.studies.decisions import Decision
 
 MARGIN = 3.0
 
@@ -64,6 +65,8 @@ class Bar:
         From where to where the gate allows values.
     ends
         What the ends of the line stand for, where the line has an axis of its own.
+    dots
+        Where the single values lie that the value is the mean of.
     """
 
     value: float
@@ -74,6 +77,7 @@ class Bar:
     bounds: tuple[float, ...] = ()
     inside: tuple[float, float] | None = None
     ends: tuple[str, str] | None = None
+    dots: tuple[float, ...] = ()
 
 
 def bars(findings: Sequence[Finding]) -> tuple[list[Bar | None], Axis | None]:
@@ -115,6 +119,24 @@ def gate_bar(result: GateResult) -> Bar | None:
     axis = Axis(min(edges) - 0.15 * spread, max(edges) + 0.15 * spread)
     inside = (0.0 if math.isinf(low) else axis.at(low), 100.0 if math.isinf(high) else axis.at(high))
     return replace(_bar(finding, axis), bounds=tuple(axis.at(b) for b in bounds), inside=inside, kind=kind)
+
+
+def claim_bar(decision: Decision) -> Bar:
+    """Lay out the differences of a claim with their mean, its interval and the margin, coloured by the claim's state."""
+    estimate, margin = decision.estimate, decision.claim.margin
+    edges = [e for e in (estimate.low, estimate.high, margin, *decision.differences) if math.isfinite(e)]
+    spread = max(edges) - min(edges) or abs(edges[0]) or 1.0
+    axis = Axis(min(edges) - 0.1 * spread, max(edges) + 0.1 * spread)
+    return Bar(
+        value=axis.at(estimate.value),
+        low=axis.at(estimate.low) if math.isfinite(estimate.low) else 0.0,
+        high=axis.at(estimate.high) if math.isfinite(estimate.high) else 100.0,
+        kind={"holds": "better", "fails": "worse"}.get(decision.state, "same"),
+        zero=axis.at(0.0) if margin and axis.low < 0 < axis.high else None,
+        bounds=(axis.at(margin),),
+        inside=(axis.at(margin), 100.0),
+        dots=tuple(axis.at(difference) for difference in decision.differences),
+    )
 
 
 def _is_share(finding: Finding) -> bool:

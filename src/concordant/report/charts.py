@@ -39,6 +39,20 @@ LETTER, GAP = 6.8, 14
 FONT = "system-ui, -apple-system, Segoe UI, Helvetica, Arial, sans-serif"
 SHADES = {"better": LIGHT["better"], "worse": LIGHT["worse"], "same": LIGHT["accent"], "all": LIGHT["ink"]}
 SHAPES = {"better": "triangle-up", "worse": "triangle-down", "same": "circle", "all": "diamond"}
+SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
+CONFIG = {
+    "font": FONT,
+    "view": {"stroke": None},
+    "axis": {
+        "labelFontSize": 12,
+        "titleFontSize": 12,
+        "domain": False,
+        "ticks": False,
+        "labelColor": LIGHT["soft"],
+        "titleColor": LIGHT["soft"],
+        "titleFontWeight": "normal",
+    },
+}
 WASHES = {"kept": LIGHT["panel"], "lost": LIGHT["worse-wash"], "won": LIGHT["better-wash"]}
 
 
@@ -259,17 +273,12 @@ def _words(field: str, at: float, colour: str, *, align: str = "left", dy: int =
 
 
 def _dressed(layers: list[Spec], rows: list[dict[str, Any]], *, width: int, height: int) -> Spec:
-    axis = {"labelColor": LIGHT["soft"], "titleColor": LIGHT["soft"], "titleFontWeight": "normal"}
     return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
+        "$schema": SCHEMA,
         "data": {"values": rows},
         "layer": layers,
         "width": width,
         "height": height,
         "background": "transparent",
-        "config": {
-            "font": FONT,
-            "view": {"stroke": None},
-            "axis": {"labelFontSize": 12, "titleFontSize": 12, "domain": False, "ticks": False, **axis},
-        },
+        "config": CONFIG,
     }

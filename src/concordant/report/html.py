@@ -52,18 +52,36 @@ def fragment(report: Report) -> str:
 
 
 def _page(report: Report, charts: dict[str, list[str]], limit: int) -> str:
+    return whole_page("page.html.j2", **page(report, limit=limit), charts=charts)
+
+
+def whole_page(template: str, *, charts: dict[str, list[str]], **values: Any) -> str:
+    """Return a page that stands alone.
+
+    Parameters
+    ----------
+    template
+        Name of its template, which has the policy, the style sheet and the script at its head and foot.
+    charts
+        SVG texts by name, in a wide and a narrow form.
+    values
+        What the template shows.
+    """
     from markupsafe import Markup
 
-    environment = _environment()
     css = _style("base.css.j2") + _style("page.css.j2")
     script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
-    text: str = environment.get_template("page.html.j2").render(
-        **page(report, limit=limit),
-        css=Markup(css),
-        script=Markup(script),
-        style_digest=_digest(css),
-        script_digest=_digest(script),
-        charts={name: [Markup(svg) for svg in svgs] for name, svgs in charts.items()},
+    text: str = (
+        _environment()
+        .get_template(template)
+        .render(
+            **values,
+            css=Markup(css),
+            script=Markup(script),
+            style_digest=_digest(css),
+            script_digest=_digest(script),
+            charts={name: [Markup(svg) for svg in svgs] for name, svgs in charts.items()},
+        )
     )
     return text.lstrip()
 
