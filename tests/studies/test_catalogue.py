@@ -439,7 +439,10 @@ def test_states_are_counted(monkeypatch):
     muscle = load()["muscle"]
     first, *rest = muscle.claims
     assert _states(muscle) == "not run"
-    assert _states(replace(muscle, claims=(replace(first, state="holds"), *rest))) == "1 holds, 2 not run"
+    assert (
+        _states(replace(muscle, claims=(replace(first, state="holds"), *rest)))
+        == f"1 holds, {len(rest)} not run"
+    )
     assert _states(replace(muscle, claims=(replace(first, state="fails"),))) == "1 fails"
 
 
