@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     from concordant.learn.networks import straight_through_one_hot as straight_through_one_hot
     from concordant.learn.preferences import PreferencePairs as PreferencePairs
     from concordant.learn.preferences import preference_loss as preference_loss
+    from concordant.learn.reward_head import reward_head as reward_head
+    from concordant.learn.reward_head import reward_loss as reward_loss
     from concordant.learn.schedules import constant as constant
     from concordant.learn.schedules import cosine as cosine
     from concordant.learn.schedules import linear as linear
@@ -92,6 +94,8 @@ _HOME = {
     "pairwise_jensen_shannon_loss": "losses",
     "policy_gradient": "losses",
     "preference_loss": "preferences",
+    "reward_head": "reward_head",
+    "reward_loss": "reward_head",
     "rloo_advantages": "losses",
     "save_weights": "checkpoint",
     "sequence_log_probability": "losses",
