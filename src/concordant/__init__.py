@@ -65,7 +65,9 @@ _HOME = {
     "system": "core.model",
     "user": "core.model",
 }
-_PACKAGES = ("core", "learn", "models", "report", "studies", "variants", "versions")
+_PACKAGES = (
+    "core", "explanations", "learn", "models", "pocket", "report", "rewards", "studies", "variants", "versions",
+)  # fmt: skip
 
 __all__ = sorted([*_HOME, *_PACKAGES, "__version__"])
 

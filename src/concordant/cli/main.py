@@ -28,6 +28,7 @@ from concordant.cli.compare import compare
 from concordant.cli.info import info
 from concordant.cli.listing import list_names
 from concordant.cli.papers import papers
+from concordant.cli.pocket import pocket
 from concordant.cli.report import report
 from concordant.cli.study import study
 from concordant.cli.validate import validate
@@ -179,6 +180,7 @@ def concordant(
 
 for _name, _verb in VERBS.items():
     app.command(_name)(cast("Any", _verb))
+app.add_typer(pocket, name="pocket")
 
 
 def main() -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from concordant.core.errors import ConfigError, DataError, nearest
 from concordant.core.items import Items
 from concordant.pocket.skill import read_options
-from concordant.pocket.skills import SKILLS
+from concordant.pocket.skills import SKILLS, facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -140,6 +140,25 @@ def items(
         for i in range(n):
             drawn += _unseen(streams[i % len(streams)], seen, n, split)
     return Items.from_records([_record(example) for example in drawn])
+
+
+def rewordings(item: Any) -> list[str]:
+    """Return the same question in other words, where the world has any: for facts, alone or with options.
+
+    The source for `concordant.variants.Reworded`: ``Reworded(rewrite=rewordings)``.
+
+    Parameters
+    ----------
+    item
+        An item of `items`.
+
+    Examples
+    --------
+    >>> (item,) = items(["facts"], 1, difficulty=1, seed=1)
+    >>> item.input, rewordings(item)[0]
+    ('the best friend of emma is', 'who is the best friend of emma ?')
+    """
+    return facts.rewordings(item.input)
 
 
 def _record(example: Example) -> dict[str, object]:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from concordant.core.items import Items
     from concordant.core.model import BatchModel
 
-N_ITEMS = 150
-"""Items of each skill in the tables of the released models."""
+N_ITEMS = 120
+"""Items of each skill in the tables of the released models: the most that every skill has."""
 
 REQUEST = Request(max_tokens=MAX_ANSWER_WORDS)
 """How they are asked: greedily, with room for all steps."""

@@ -115,3 +115,14 @@ def spaced(text: str) -> str:
     'what is 3 + 4 ?'
     """
     return " ".join(words(text))
+
+
+def unknown_words(text: str) -> list[str]:
+    """Return the words of a text that the vocabulary lacks, each once.
+
+    Examples
+    --------
+    >>> unknown_words("What does Mira think of quarks and of 200 quarks?")
+    ['quarks', '200']
+    """
+    return [word for word in dict.fromkeys(words(text)) if word not in VOCABULARY]

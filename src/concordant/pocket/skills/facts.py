@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from concordant.pocket.draws import coin, pick, zipf
@@ -126,6 +127,22 @@ def work_out(prompt: str) -> str:
         message = f"no fact is asked for in {prompt!r}"
         raise ValueError(message)
     return WORLD.country[WORLD.city[subject]] if "country" in said else WORLD.city[subject]
+
+
+def rewordings(prompt: str) -> list[str]:
+    """Return the other wordings of a fact of one or two hops; none for any other prompt.
+
+    Examples
+    --------
+    >>> rewordings("where does mira live ?")
+    ['in which city does mira live ?', 'mira lives in', 'what is the home city of mira ?']
+    """
+    for templates in (*ONE_HOP.values(), *TWO_HOPS.values()):
+        for template in templates:
+            found = re.fullmatch(re.escape(template).replace(r"\{\}", r"(\w+)"), prompt)
+            if found and (found[1] in WORLD.city or found[1] in WORLD.country):
+                return [other.format(found[1]) for other in templates if other != template]
+    return []
 
 
 OPEN = {
