@@ -68,7 +68,7 @@ class Recipe:
 SIZES = {"250k": Size(80, 3, 4, 192), "1m": Size(128, 5, 4, 320), "3m": Size(208, 5, 4, 624)}
 """About 0.28, 1.04 and 2.98 million parameters."""
 
-TOKENS = {"250k": (12, 3), "1m": (12, 3), "3m": (6, 2)}
+TOKENS = {"250k": (6, 1.5), "1m": (12, 3), "3m": (4.5, 1.5)}
 """Millions of tokens for the base, and for each chat model that starts from it."""
 
 RATES = {"250k": (4e-3, 2e-3), "1m": (3e-3, 1.5e-3), "3m": (2e-3, 1e-3)}
@@ -87,7 +87,7 @@ def _recipe(size: str, stage: str) -> Recipe:
         SIZES[size],
         MIXES[stage],
         f"{size}-base" if of_chat else None,
-        TOKENS[size][of_chat] * 1_000_000,
+        round(TOKENS[size][of_chat] * 1e6),
         RATES[size][of_chat],
         seed=list(MIXES).index(stage),
     )
