@@ -9,7 +9,6 @@ from concordant.core.errors import ModelError
 from concordant.core.model import assistant, user
 from concordant.models.base import LanguageModel
 from concordant.models.causal import CausalLM
-from concordant.models.tokens import padded
 from tiny_models import save_gpt2, save_llama
 
 PROMPTS = [
@@ -147,7 +146,6 @@ def test_a_sample_is_the_same_however_many_are_asked_for(lm):
     assert [samples[:1] for samples in texts(four)] == texts(one)
     np.testing.assert_allclose(logprobs(four)[:, :1], logprobs(one), atol=1e-4)
     assert all(len(set(samples)) > 1 for samples in texts(four))
-    assert "past_key_values" in lm._expanded(padded(lm.tokens.encode(PROMPTS), lm.tokens.pad, "cpu"), 4)
 
 
 def test_seeds_and_prompts_have_streams_of_their_own(lm):

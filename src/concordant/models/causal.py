@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import inspect
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,16 +9,27 @@ import torch  # this module is itself imported only when a transformers model is
 
 from concordant.core.errors import ModelError
 from concordant.core.model import Completion
+from concordant.models import fallback
+from concordant.models.decoding import decode
 from concordant.models.fingerprints import fingerprint as fingerprint_of
-from concordant.models.sampling import StopTexts, TokenChoice, uniforms
+from concordant.models.llama import is_llama
+from concordant.models.reading import forward_options, reader_of
+from concordant.models.sampling import StopTexts, uniforms
 from concordant.models.tokens import Tokens, batches, padded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
     from concordant.core.model import Prompt
+    from concordant.models.reading import Reader
+
+SMALL, MIDDLING = 20_000_000, 200_000_000
+"""Parameters up to which a batch has 256 sequences by default, and up to which it has 64."""
+
+BATCH_TOKENS = 2**16
+"""Tokens that a batch holds at most, with those still to come, where its size is not given."""
 
 
 class CausalLM:
@@ -39,7 +48,9 @@ class CausalLM:
     fingerprint
         Digest of its weights and settings; by default made from the weights in memory.
     batch_size
-        Sequences in one forward pass.
+        Sequences in one forward pass. By default as many as are fastest on a CPU: 256 for models of up to 20
+        million parameters, 64 up to 200 million, 16 for larger ones; fewer where they are so long that
+        there would be more than 65,536 tokens.
     chat
         Whether texts are asked as one turn of the user in the chat template; see
         `~concordant.models.tokens.Tokens`.
@@ -52,21 +63,20 @@ class CausalLM:
         *,
         name: str | None = None,
         fingerprint: str | None = None,
-        batch_size: int = 16,
+        batch_size: int | None = None,
         chat: bool = False,
     ) -> None:
-        from transformers import GenerationConfig
-
         self.model = model.eval()
         self.tokens = Tokens(tokenizer, chat=chat)
         self.name = name or type(model).__name__
         self.fingerprint = fingerprint or fingerprint_of(model)
-        self.batch_size = batch_size
+        self.batch_size = batch_size or _default_batch_size(model)
+        self._batch_tokens = None if batch_size else BATCH_TOKENS
         self._ends = _end_ids(model.generation_config.eos_token_id, tokenizer.eos_token_id)
-        self._defaults = GenerationConfig(eos_token_id=self._ends or None, pad_token_id=self.tokens.pad)
+        self._readers: dict[Any, Callable[[], Reader] | None] = {}
         config = model.config.get_text_config()
         self._longest = int(getattr(config, "max_position_embeddings", None) or 2**31)
-        self._forward_options = frozenset(inspect.signature(model.forward).parameters)
+        self._forward_options = forward_options(model)
 
     def __repr__(self) -> str:
         return f"CausalLM({self.name})"
@@ -94,7 +104,8 @@ class CausalLM:
                 for i in members:
                     completions[i] = [Completion("", error=self._too_long(len(ids[i])))] * n
                 continue
-            for part in batches([len(ids[i]) for i in members], max(1, self.batch_size // n)):
+            lengths = [n * (len(ids[i]) + allowed) for i in members]
+            for part in batches(lengths, max(1, self.batch_size // n), self._batch_tokens):
                 rows = [members[k] for k in part]
                 made = self._generate([ids[i] for i in rows], n, temperature, allowed, seed, stop)
                 for k, i in enumerate(rows):
@@ -152,7 +163,6 @@ class CausalLM:
                 states[i] = rows[:, rows.shape[1] - len(ids[i]) :]
         return states
 
-    @torch.inference_mode()
     def _generate(
         self,
         rows: Sequence[Sequence[int]],
@@ -163,33 +173,31 @@ class CausalLM:
         stop: Sequence[str],
     ) -> list[Completion]:
         """Make the ``len(rows) * n`` completions of one batch."""
-        inputs = padded(rows, self.tokens.pad, self.model.device)
-        start = inputs["input_ids"].shape[1]
         greedy = temperature == 0.0
         copies = 1 if greedy else n  # several greedy samples are one sample, several times
-        choice = TokenChoice(temperature, None if greedy else uniforms(rows, n, max_tokens, seed))
-        with _generation_defaults(self.model, self._defaults):
-            output = self.model.generate(
-                **self._expanded(inputs, copies),
-                max_new_tokens=max_tokens,
-                do_sample=False,
-                logits_processor=[choice],
-                stopping_criteria=[StopTexts(self.tokens.tokenizer, stop, start)] if stop else [],
-            )
-        made = map(self._completion, output[:, start:].tolist(), choice.logprobs, [stop] * len(output))
-        return [completion for completion in made for _ in range(n // copies)]
+        options: dict[str, Any] = {
+            "samples": copies,
+            "steps": max_tokens,
+            "temperature": temperature,
+            "draws": None if greedy else uniforms(rows, n, max_tokens, seed),
+            "ends": self._ends,
+            "stops": StopTexts(self.tokens.tokenizer, stop) if stop else None,
+        }
+        reader = self._reader()
+        if reader is None:
+            made, logprobs = fallback.generate(self.model, rows, pad=self.tokens.pad, **options)
+        else:
+            made, logprobs = decode(reader(), rows, **options)
+        completions = map(self._completion, made, logprobs, [stop] * len(made))
+        return [completion for completion in completions for _ in range(n // copies)]
 
-    def _expanded(self, inputs: dict[str, torch.Tensor], n: int) -> dict[str, Any]:
-        """Repeat each row n times; where the model can, the prompt is read once and its cache repeated."""
-        further: dict[str, Any] = {}
-        if n > 1 and inputs["input_ids"].shape[1] > 1:
-            beginning = {name: value[:, :-1] for name, value in self._taken(inputs).items()}
-            cache: Any = getattr(self.model(**beginning, use_cache=True), "past_key_values", None)
-            if hasattr(cache, "batch_repeat_interleave"):
-                cache.batch_repeat_interleave(n)
-                further["past_key_values"] = cache
-        names = ("input_ids", "attention_mask")
-        return {name: inputs[name].repeat_interleave(n, dim=0) for name in names} | further
+    def _reader(self) -> Callable[[], Reader] | None:
+        """Return what reads for decoding; found once for the model as it is, with the hooks it has."""
+        attention = getattr(self.model.config.get_text_config(), "_attn_implementation", None)
+        key = (is_llama(self.model), self.model.dtype, attention)
+        if key not in self._readers:
+            self._readers[key] = reader_of(self.model)
+        return self._readers[key]
 
     def _completion(self, ids: list[int], logprobs: NDArray[np.float64], stop: Sequence[str]) -> Completion:
         """Cut the new tokens of one row where its text ends."""
@@ -225,14 +233,9 @@ class CausalLM:
         return f"the prompt has {tokens} tokens, and the model takes {self._longest} with the answer"
 
 
-@contextlib.contextmanager
-def _generation_defaults(model: Any, defaults: Any) -> Iterator[None]:
-    """Let `defaults` be what generate() fills a request up with, for a while."""
-    own, model.generation_config = model.generation_config, defaults
-    try:
-        yield
-    finally:
-        model.generation_config = own
+def _default_batch_size(model: Any) -> int:
+    parameters = sum(weight.numel() for weight in model.parameters())
+    return 256 if parameters <= SMALL else 64 if parameters <= MIDDLING else 16
 
 
 def _end_ids(*sources: int | Sequence[int] | None) -> list[int]:

@@ -47,67 +47,74 @@ def uniforms(prompts: Sequence[Sequence[int]], n: int, steps: int, seed: int) ->
     return np.stack(streams)
 
 
-class TokenChoice:
-    """A logits processor that chooses each token itself and keeps its log-probability.
+def chosen(logits: Tensor, temperature: float, draw: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Choose the next token of each row.
 
     Parameters
     ----------
+    logits
+        Shape ``(rows, vocabulary)``.
     temperature
         0 takes the most probable token.
-    draws
-        Shape ``(rows, steps)``, from `uniforms`; not needed for temperature 0.
+    draw
+        Shape ``(rows,)``, a number in [0, 1) for each row; not needed for temperature 0.
+
+    Returns
+    -------
+    tokens, logprobs
+        Each of shape ``(rows,)``; log-probabilities in nats, under temperature 1.
+
+    Examples
+    --------
+    >>> logits = torch.tensor([[0.0, 0.0, -torch.inf]]).expand(3, 3)  # two tokens, one as probable as the other
+    >>> tokens, logprobs = chosen(logits, 1.0, torch.tensor([0.1, 0.49, 0.51]).double())
+    >>> tokens.tolist(), logprobs.exp().tolist()
+    ([0, 0, 1], [0.5, 0.5, 0.5])
     """
-
-    def __init__(self, temperature: float, draws: NDArray[np.float64] | None = None) -> None:
-        self._temperature = temperature
-        self._draws = draws
-        self._logprobs: list[Tensor] = []
-
-    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        """Return scores that leave one token in each row: `scores` has shape ``(rows, vocabulary)``."""
-        if self._draws is None:
-            chosen = scores.argmax(dim=-1, keepdim=True)
-        else:
-            cumulative = (scores.double() / self._temperature).softmax(dim=-1).cumsum(dim=-1)
-            draw = torch.from_numpy(self._draws[:, len(self._logprobs)]).to(scores.device)
-            target = draw[:, None] * cumulative[:, -1:]
-            chosen = torch.searchsorted(cumulative, target, right=True).clamp(max=scores.shape[-1] - 1)
-        self._logprobs.append(scores.log_softmax(dim=-1).gather(-1, chosen)[:, 0])
-        return torch.full_like(scores, -torch.inf).scatter(-1, chosen, 0.0)
-
-    @property
-    def logprobs(self) -> NDArray[np.float64]:
-        """Log-probability of each chosen token, shape ``(rows, steps)``, in nats, under temperature 1."""
-        return torch.stack(self._logprobs, dim=1).double().cpu().numpy()
+    if draw is None:
+        tokens = logits.argmax(dim=-1, keepdim=True)
+    else:
+        cumulative = (logits.double() / temperature).softmax(dim=-1).cumsum(dim=-1)
+        target = draw[:, None] * cumulative[:, -1:]
+        tokens = torch.searchsorted(cumulative, target, right=True).clamp(max=logits.shape[-1] - 1)
+    logits = logits.float()
+    return tokens[:, 0], logits.gather(-1, tokens)[:, 0] - logits.logsumexp(dim=-1)
 
 
 class StopTexts:
-    """A stopping criterion: rows whose new text holds one of some texts.
+    """Whether a text holds one of some texts, asked after each of its tokens.
 
     Parameters
     ----------
     tokenizer
         Decodes the newest tokens.
     stop
-        The texts.
-    prompt_length
-        Tokens before the first new one.
+        The texts, at least one.
     """
 
-    def __init__(self, tokenizer: Any, stop: Sequence[str], prompt_length: int) -> None:
-        self._tokenizer, self._stop, self._start = tokenizer, tuple(stop), prompt_length
+    def __init__(self, tokenizer: Any, stop: Sequence[str]) -> None:
+        self._tokenizer, self._stop = tokenizer, tuple(stop)
         # A token that ends a text of k bytes began at most k tokens ago; one more, for what it is joined to.
         self._tail = max(len(text.encode()) for text in self._stop) + 1
-        self._done: Tensor | None = None
+        self._last = {text[-1:] for text in self._stop}
+        self._is_candidate: dict[int, bool] = {}
 
-    def __call__(self, input_ids: Tensor, scores: Any, **_: Any) -> Tensor:
-        """Return which rows have ended, shape ``(rows,)``."""
-        if self._done is None:
-            self._done = torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
-        newest = input_ids[:, max(self._start, input_ids.shape[1] - self._tail) :]
-        texts = self._tokenizer.batch_decode(
-            newest, skip_special_tokens=True, clean_up_tokenization_spaces=False
+    def may_end(self, token: int) -> bool:
+        """Whether a text that did not hold one may hold it with this token: most tokens cannot be the last of one."""
+        found = self._is_candidate.get(token)
+        if found is None:
+            text = self._decoded([token])
+            # White space is added and taken away between tokens, and bytes may be half a character.
+            unclear = not text or "\ufffd" in text or any(not last or last.isspace() for last in self._last)
+            found = self._is_candidate[token] = unclear or any(last in text for last in self._last)
+        return found
+
+    def __call__(self, tokens: Sequence[int]) -> bool:
+        """Whether the text of some tokens holds one of the texts at its end, so to say: within its newest tokens."""
+        text = self._decoded(tokens[-self._tail :])
+        return any(stop in text for stop in self._stop)
+
+    def _decoded(self, tokens: Sequence[int]) -> str:
+        return str(
+            self._tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         )
-        ended = torch.tensor([any(stop in text for stop in self._stop) for text in texts])
-        self._done = self._done | ended.to(input_ids.device)
-        return self._done

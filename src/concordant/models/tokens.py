@@ -92,11 +92,23 @@ def padded(rows: Sequence[Sequence[int]], pad: int, device: Any) -> dict[str, to
     return {"input_ids": ids, "attention_mask": mask, "position_ids": positions}
 
 
-def batches(lengths: Sequence[Any], size: int) -> Iterator[list[int]]:
-    """Yield the indices of rows in batches of at most `size`, the longest first, equal lengths together."""
+def batches(lengths: Sequence[Any], size: int, tokens: int | None = None) -> Iterator[list[int]]:
+    """Yield the indices of rows in batches of at most `size`, the longest first, equal lengths together.
+
+    Where `tokens` is given, lengths are numbers, and a batch of more than one row has at most so many tokens with
+    all rows as long as its longest.
+
+    Examples
+    --------
+    >>> list(batches([5, 1, 9, 5], 2)), list(batches([5, 1, 9, 5], 3, 10))
+    ([[2, 0], [3, 1]], [[2], [0, 3], [1]])
+    """
     order = sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)
-    for start in range(0, len(order), size):
-        yield order[start : start + size]
+    start = 0
+    while start < len(order):
+        rows = size if tokens is None else min(size, max(1, tokens // max(lengths[order[start]], 1)))
+        yield order[start : start + rows]
+        start += rows
 
 
 def _common(first: Sequence[int], second: Sequence[int]) -> int:
