@@ -80,7 +80,7 @@ def test_it_asks_the_network_for_nothing(page):
         assert not name.startswith("on")
         if name in ("href", "xlink:href"):
             assert value.startswith("#")
-        assert "//" not in value or name.startswith("xmlns")
+        assert "//" not in re.sub("'sha256-[^']+'", "", value) or name.startswith("xmlns")
     css = "".join(page.raw["style"])
     assert "url(" not in css
     assert "@import" not in css

@@ -16,8 +16,9 @@ from concordant.cli.main import app
 from concordant.core.errors import ConfigError, DataError
 from concordant.studies.catalogue import ranking
 from concordant.studies.catalogue.bibtex import bibtex, escaped
-from concordant.studies.catalogue.entries import NOT_YET, Counterpart, EntryClaim, load, read
+from concordant.studies.catalogue.entries import NOT_YET, Counterpart, EntryClaim, load, read, with_states
 from concordant.studies.catalogue.ranking import entry, find, mixed, terms
+from concordant.studies.evidence.records import states_of
 
 CARDS = Path(__file__).parents[3] / "shared" / "papers"
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
@@ -33,7 +34,6 @@ GOOD = """
   claims:
     - id: better
       text: This is better than that.
-      state: not run
   limits: Nothing large can be shown.
 """
 
@@ -113,8 +113,10 @@ def test_entries_are_complete(paper):
     assert paper.place == NOT_YET or importlib.util.find_spec(paper.place) is not None
 
 
-def test_nothing_is_claimed_to_have_run_before_it_has():
-    assert {claim.state for paper in ENTRIES for claim in paper.claims} == {"not run"}
+@pytest.mark.parametrize("paper", ENTRIES, ids=lambda paper: paper.slug)
+def test_states_are_those_of_the_recorded_results(paper):
+    states = {claim.id: claim.state for claim in paper.claims if claim.state != "not run"}
+    assert states == states_of(paper.slug)
 
 
 # --- reading
@@ -154,12 +156,9 @@ def test_a_good_entry():
         ({"journal": True}, "got no venue, expected the name of the journal"),
         ({"claims": []}, r"got claims \[\], expected at least one"),
         ({"claims": ["better"]}, "a mapping is expected, got 'better'"),
-        ({"claims": [{"id": "a", "text": "A."}]}, "the key 'state' is missing"),
-        (
-            {"claims": [{"id": "a", "text": "A.", "state": "done"}]},
-            "got state 'done', expected one of not run, holds",
-        ),
-        ({"claims": [{"id": "a", "text": "A.", "state": "holds"}] * 2}, "each with an id of its own"),
+        ({"claims": [{"id": "a"}]}, "the key 'text' is missing"),
+        ({"claims": [{"id": "a", "text": "A.", "state": "holds"}]}, "there is no key 'state'"),
+        ({"claims": [{"id": "a", "text": "A."}] * 2}, "each with an id of its own"),
         ({"limits": None}, "got limits None, expected a text"),
     ],
 )
@@ -179,6 +178,19 @@ def test_files_that_are_no_catalogue():
         read("- x", "worlds")
     with pytest.raises(DataError, match="the key 'limits' is missing"):
         read(GOOD[: GOOD.index("  limits")], "worlds")
+
+
+def test_states_come_from_results():
+    (paper,) = read(GOOD, "rewards")
+    assert with_states(paper, {}) is paper
+    (claim,) = with_states(paper, {"better": "fails"}).claims
+    assert (claim.id, claim.state) == ("better", "fails")
+    with pytest.raises(DataError, match=r"results of the claim 'beter' of 'a-paper'; did you mean better\?"):
+        with_states(paper, {"beter": "fails"})
+    with pytest.raises(
+        DataError, match="'better' of 'a-paper': got state 'done', expected one of not run, holds"
+    ):
+        with_states(paper, {"better": "done"})
 
 
 # --- finding

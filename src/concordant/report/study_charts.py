@@ -40,7 +40,7 @@ def study_chart(result: StudyResult) -> alt.TopLevelMixin:
     """
     import altair as alt
 
-    return alt.Chart.from_dict(study_spec(result))  # type: ignore[no-any-return]
+    return alt.Chart.from_dict(study_spec(result))
 
 
 def study_spec(result: StudyResult, *, compact: bool = False) -> Spec:
@@ -63,6 +63,7 @@ def study_spec(result: StudyResult, *, compact: bool = False) -> Spec:
         "concat": drawn,
         "columns": 1 if compact else COLUMNS,
         "spacing": {"row": 28, "column": 36},
+        "resolve": {"scale": {"color": "independent", "shape": "independent"}},
         "background": "transparent",
         "config": CONFIG,
     }
@@ -131,7 +132,8 @@ def _curves(metric: str, rows: list[dict[str, Any]], width: int) -> Spec:
     methods = list(dict.fromkeys(row["method"] for row in rows))
     shades = [SHADES[i % len(SHADES)] for i in range(len(methods))]
     shapes = [SHAPES[i % len(SHAPES)] for i in range(len(methods))]
-    legend = {"title": None, "orient": "top", "labelColor": LIGHT["ink"], "labelFontSize": 12, "columns": 2}
+    named = {"title": None, "orient": "top", "labelColor": LIGHT["ink"], "labelFontSize": 12, "columns": 2}
+    legend = named if len(methods) > 1 else None
     colour = {"field": "method", "scale": {"domain": methods, "range": shades}, "legend": legend}
     x: Spec = {
         "field": "x",
@@ -145,7 +147,7 @@ def _curves(metric: str, rows: list[dict[str, Any]], width: int) -> Spec:
     y = {
         "type": "quantitative",
         "scale": {"zero": False, "nice": True},
-        "title": one_line(metric),
+        "title": one_line(metric) if len(methods) > 1 else one_line(f"{methods[0]} {metric}"),
         "axis": {"gridColor": LIGHT["line"], "tickCount": 4, "format": "~g"},
     }
     line = {

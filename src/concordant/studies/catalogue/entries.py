@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -42,12 +42,12 @@ class EntryClaim:
     text
         One sentence that names what is compared and in which direction.
     state
-        What running it has shown.
+        What running it has shown; it comes from the recorded results, never from the catalogue's files.
     """
 
     id: str
     text: str
-    state: State
+    state: State = "not run"
 
     def __post_init__(self) -> None:
         _expect(_SLUG.fullmatch(self.id), f"id {self.id!r}", "lower-case words joined by hyphens")
@@ -163,10 +163,13 @@ def load() -> Mapping[str, Entry]:
     """
     from importlib.resources import files
 
+    from concordant.studies.evidence.records import states_of
+
     folder = files("concordant.studies.catalogue")
     found: dict[str, Entry] = {}
     for counterpart in get_args(Counterpart):
-        for entry in read((folder / f"{counterpart}.yaml").read_text(encoding="utf-8"), counterpart):
+        for unrun in read((folder / f"{counterpart}.yaml").read_text(encoding="utf-8"), counterpart):
+            entry = with_states(unrun, states_of(unrun.slug))
             if entry.slug in found:
                 message = (
                     f"the paper {entry.slug!r} is in the catalogue twice, under {found[entry.slug].counterpart} "
@@ -206,15 +209,54 @@ def read(text: str, counterpart: Counterpart) -> list[Entry]:
     return [_entry(row, counterpart, number) for number, row in enumerate(rows, 1)]
 
 
+def with_states(entry: Entry, states: Mapping[str, str]) -> Entry:
+    """Return an entry whose claims are in the given states; a claim without one stays as it is.
+
+    Parameters
+    ----------
+    entry
+        The entry.
+    states
+        States by id of the claim; see `concordant.studies.evidence.records.states_of`.
+
+    Raises
+    ------
+    DataError
+        If a state is none, or is that of a claim the entry does not have: results and catalogue must fit together.
+    """
+    claims = {claim.id: claim for claim in entry.claims}
+    for id, state in states.items():
+        if id not in claims:
+            message = f"there are results of the claim {id!r} of {entry.slug!r}; {nearest(id, claims)}"
+            raise DataError(message)
+        try:
+            claims[id] = replace(claims[id], state=state)  # type: ignore[arg-type]
+        except ValueError as error:
+            message = f"results of the claim {id!r} of {entry.slug!r}: {error}"
+            raise DataError(message) from None
+    return replace(entry, claims=tuple(claims.values())) if states else entry
+
+
 def _entry(row: Any, counterpart: Counterpart, number: int) -> Entry:
     slug = row.get("slug", number) if isinstance(row, dict) else number
     try:
         values = _values(row, Entry, without=("counterpart",))
-        values["claims"] = tuple(EntryClaim(**_values(claim, EntryClaim)) for claim in values["claims"])
+        values["claims"] = tuple(
+            EntryClaim(**_values(_without_state(claim), EntryClaim, without=("state",)))
+            for claim in values["claims"]
+        )
         return Entry(counterpart=counterpart, **values)
     except ValueError as error:
         message = f"entry {slug} in the catalogue of {counterpart}: {error}"
         raise DataError(message) from None
+
+
+def _without_state(claim: Any) -> Any:
+    return (
+        {key: claim[key] for key in claim if (key, claim[key]) != ("state", "not run")}
+        if isinstance(claim, dict)
+        else claim
+    )
 
 
 def _values(row: Any, kind: type[Entry | EntryClaim], without: tuple[str, ...] = ()) -> dict[str, Any]:
