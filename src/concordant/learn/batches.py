@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
+from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
@@ -154,6 +155,17 @@ class Stream:
             raise DataError(message)
         self.taken += 1
         return batch
+
+    def position(self) -> tuple[Tensor, int]:
+        """Return where :meth:`go_to` goes on from; of an epoch that is seen to be over, the start of the next."""
+        if self._rest is not None and isinstance(self.epoch, Sized) and self.taken == len(self.epoch):
+            missing = object()
+            further = next(self._rest, missing)
+            if further is missing:
+                self.start, self.taken, self._rest = self.generator.get_state(), 0, None
+            else:  # its length says less than it has
+                self._rest = chain([further], self._rest)
+        return self.start, self.taken
 
     def go_to(self, start: Tensor, taken: int) -> None:
         """Go to a position: the state at the start of an epoch, and how many of its batches are passed over."""

@@ -19,6 +19,7 @@ from concordant.core.progress import progress_bars
 from concordant.learn.batches import Epoch, Stream, epoch_of, mapped
 from concordant.learn.checkpoint import save_weights
 from concordant.learn.history import History
+from concordant.learn.processes import Processes
 from concordant.learn.randomness import child_seeds
 from concordant.learn.run_state import BEST, RunState
 from concordant.learn.schedules import Schedule, schedule_of
@@ -51,6 +52,7 @@ def train(
     checkpoint_every: int | None = None,
     resume: bool = False,
     device: str | torch.device = "auto",
+    accelerator: Any | None = None,
     seed: int = 0,
     progress: bool = True,
 ) -> History:
@@ -79,7 +81,7 @@ def train(
         ``"constant"``, ``"linear"``, ``"cosine"`` or a function ``(step, steps) -> factor`` of the learning rate.
     accumulate
         Batches a step; the gradient is that of the mean of their losses, so of one large batch where they are of one
-        size.
+        size. Several processes share them.
     clip
         Largest norm of the gradient over all parameters; no limit by default.
     validate
@@ -97,6 +99,12 @@ def train(
         was never stopped.
     device
         ``"auto"`` for a GPU where there is one, or any device of PyTorch.
+    accelerator
+        An ``accelerate.Accelerator`` for several processes, each with a device, a copy of the model and its share of
+        the batches of a step, and for ``mixed_precision="bf16"``. All processes call `train` alike and end with the
+        same weights; the first writes the files. `validate` runs in each, and the mean counts. How many there are
+        does not change the run, apart from what the loss draws, and buffers that change in training (running
+        means) are those of each process.
     seed
         Decides the order of the data and what the loss draws; the global generators are left as they were.
     progress
@@ -110,7 +118,8 @@ def train(
     Raises
     ------
     ConfigError
-        If an option is outside its range, or a checkpoint was made with others.
+        If an option is outside its range, a checkpoint was made with others, or an accelerator does what this loop
+        does not (``"fp16"``, models in parts).
     DataError
         If there are no batches, or `epochs` is given for batches without a length.
     ModelError
@@ -142,8 +151,15 @@ def train(
     validate_every = validate_every or max(1, n_steps // N_VALIDATIONS)
     checkpoint_every = checkpoint_every or max(1, n_steps // N_CHECKPOINTS)
     factor = schedule_of(schedule)
-    place = _device(device)
+    team = Processes(accelerator, accumulate)
+    if team.device is not None and device != "auto":
+        message = (
+            f"device of train must be 'auto' with an accelerator, which has its own, got {str(device)!r}"
+        )
+        raise ConfigError(message)
+    place = team.device or _device(device)
     model.to(place)
+    team.begin_alike(model)
     optimizer = _optimizer(optimizer, model)
     trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     learning_rates = [group["lr"] for group in optimizer.param_groups]
@@ -152,14 +168,14 @@ def train(
     history = History()
     settings = {"seed": seed, "accumulate": accumulate}
     state = (
-        RunState(Path(checkpoint), model, optimizer, stream, place, settings)
+        RunState(Path(checkpoint), model, optimizer, stream, place, settings, team)
         if checkpoint is not None
         else None
     )
     was_training = model.training
-    bars = progress_bars() if progress else nullcontext(lambda label, done, total: None)
+    bars = progress_bars() if progress and team.is_main else nullcontext(lambda label, done, total: None)
 
-    with own_generator(place, draws_seed), bars as tell:
+    with own_generator(place, team.seed(draws_seed)), bars as tell:
         if state is not None:
             history = state.start(resume=resume)
         try:
@@ -170,12 +186,18 @@ def train(
                 optimizer.zero_grad()
                 share = min(accumulate, n_batches - step * accumulate)
                 sums: dict[str, float] = {}
-                for _ in range(share):
-                    batch = mapped(next(stream), lambda tensor: tensor.to(place, non_blocking=True))
-                    parts = _parts(loss(model, batch))
+                for index in range(share):
+                    batch = next(stream)
+                    if not team.takes(index):
+                        continue
+                    batch = mapped(batch, lambda tensor: tensor.to(place, non_blocking=True))
+                    with team.precision():
+                        parts = _parts(loss(model, batch))
                     (parts["loss"] / share).backward()  # type: ignore[no-untyped-call]
                     for name, part in parts.items():
                         sums[name] = sums.get(name, 0.0) + float(part.detach()) / share
+                team.add_gradients(trained)
+                sums = team.summed(sums)
                 norm = _clipped_norm(trained, clip)
                 if not (math.isfinite(sums["loss"]) and math.isfinite(norm)):
                     raise _diverged(step, sums["loss"], norm, state)
@@ -186,8 +208,10 @@ def train(
                 done = step + 1
                 if validate is not None and (done % validate_every == 0 or done == n_steps):
                     history.validation_steps.append(done)
-                    history.validation_losses.append(validated(model, validate, place))
-                    if state is not None and history.best_step == done:
+                    with team.precision():
+                        heard = team.gathered(validated(model, validate, place))
+                    history.validation_losses.append(sum(heard) / team.n)
+                    if state is not None and team.is_main and history.best_step == done:
                         save_weights(state.folder / BEST, model, step=done, loss=history.best_loss)
                 if state is not None and (done % checkpoint_every == 0 or done == n_steps):
                     state.save(history)

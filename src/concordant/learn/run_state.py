@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from concordant.learn.batches import Stream
+    from concordant.learn.processes import Processes
 
 LAST = "last.safetensors"
 BEST = "best.safetensors"
@@ -40,6 +41,8 @@ class RunState:
         Whose generator the loss draws from, beside that of the processor.
     settings
         What must be the same for the run to go on.
+    team
+        The processes that share the run; each has its generators, the first writes the file.
     """
 
     def __init__(
@@ -50,31 +53,35 @@ class RunState:
         stream: Stream,
         device: torch.device,
         settings: dict[str, Any],
+        team: Processes,
     ) -> None:
         self.folder, self.model, self.optimizer = folder, model, optimizer
-        self.stream, self.device, self.settings = stream, device, settings
+        self.stream, self.device, self.settings, self.team = stream, device, settings, team
         self.saved_step: int | None = None
 
     def save(self, history: History) -> None:
-        """Write the state after the last step of the history, all or nothing."""
-        states, optimizer = optimizer_parts(self.optimizer)
-        groups: dict[str, dict[str, Tensor]] = {
-            "model": self.model.state_dict(),
-            "optimizer": states,
-            "generator": {"order": self.stream.start, "draws": torch.get_rng_state()},
-            "history": history.tensors(),
-        }
-        if self.device.type == "cuda":
-            groups["generator"]["cuda"] = torch.cuda.get_rng_state(self.device)
-        tensors = {f"{group}/{name}": t for group, named in groups.items() for name, t in named.items()}
-        header = {
-            "settings": self.settings,
-            "optimizer": optimizer,
-            "taken": self.stream.taken,
-            "step": history.steps,
-        }
-        save_tensors(self.folder / LAST, tensors, header)
+        """Write the state after the last step of the history, all or nothing; all processes call it."""
+        draws = self.team.gathered(self._draws())
         self.saved_step = history.steps
+        if self.team.is_main:
+            start, taken = self.stream.position()
+            states, optimizer = optimizer_parts(self.optimizer)
+            generators = {_name(name, rank): t for rank, own in enumerate(draws) for name, t in own.items()}
+            groups = {
+                "model": self.model.state_dict(),
+                "optimizer": states,
+                "generator": {"order": start, **generators},
+                "history": history.tensors(),
+            }
+            tensors = {f"{group}/{name}": t for group, named in groups.items() for name, t in named.items()}
+            header = {
+                "settings": self.settings,
+                "optimizer": optimizer,
+                "taken": taken,
+                "step": history.steps,
+            }
+            save_tensors(self.folder / LAST, tensors, header)
+        self.team.wait()
 
     def start(self, *, resume: bool) -> History:
         """Put everything back from the folder, or begin with an empty history where there is nothing.
@@ -107,9 +114,26 @@ class RunState:
         put_weights(self.model, groups["model"], str(path))
         put_optimizer(self.optimizer, groups["optimizer"], header["optimizer"], str(path))
         self.stream.go_to(groups["generator"]["order"], header["taken"])
-        torch.set_rng_state(groups["generator"]["draws"])
-        if self.device.type == "cuda" and "cuda" in groups["generator"]:
-            torch.cuda.set_rng_state(groups["generator"]["cuda"], self.device)
+        self._put_draws(groups["generator"])
         history = History.of(groups["history"])
         self.saved_step = history.steps
         return history
+
+    def _draws(self) -> dict[str, Tensor]:
+        """Return the states of the generators that the loss of this process draws from."""
+        draws = {"draws": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            draws["cuda"] = torch.cuda.get_rng_state(self.device)
+        return draws
+
+    def _put_draws(self, states: dict[str, Tensor]) -> None:
+        # A run that goes on with more processes than it had leaves the new ones at their seeds.
+        draws, cuda = (states.get(_name(name, self.team.rank)) for name in ("draws", "cuda"))
+        if draws is not None:
+            torch.set_rng_state(draws)
+        if cuda is not None and self.device.type == "cuda":
+            torch.cuda.set_rng_state(cuda, self.device)
+
+
+def _name(name: str, rank: int) -> str:
+    return name if rank == 0 else f"{name}.{rank}"

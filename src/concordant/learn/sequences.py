@@ -66,13 +66,13 @@ class TokenBatches:
     Examples
     --------
     >>> import torch
-    >>> batches = TokenBatches([([5, 6, 7], 1), ([5, 8], 1), ([5, 6, 9, 9, 9, 9], 2)], tokens=6)
+    >>> batches = TokenBatches([([5, 6, 7], 1), ([5, 8], 1), ([5, 6, 9, 9, 9, 9], 2)], tokens=8)
     >>> len(batches)
     2
     >>> for batch in batches(torch.Generator().manual_seed(0)):
     ...     print(batch["tokens"].tolist(), batch["mask"].int().tolist(), batch["rows"].tolist())
+    [[5, 6, 7], [5, 8, 0]] [[0, 1, 1], [0, 1, 0]] [0, 1]
     [[5, 6, 9, 9, 9, 9]] [[0, 0, 1, 1, 1, 1]] [2]
-    [[5, 8, 0], [5, 6, 7]] [[0, 1, 0], [0, 1, 1]] [1, 0]
     """
 
     def __init__(
