@@ -13,8 +13,9 @@ from concordant.models import fallback
 from concordant.models.decoding import decode
 from concordant.models.fingerprints import fingerprint as fingerprint_of
 from concordant.models.llama import is_llama
-from concordant.models.reading import forward_options, reader_of
+from concordant.models.reading import forward_options, reader_of, reads_masks
 from concordant.models.sampling import StopTexts, uniforms
+from concordant.models.scoring import score_trees
 from concordant.models.tokens import Tokens, batches, padded
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class CausalLM:
         self.batch_size = batch_size or _default_batch_size(model)
         self._batch_tokens = None if batch_size else BATCH_TOKENS
         self._ends = _end_ids(model.generation_config.eos_token_id, tokenizer.eos_token_id)
-        self._readers: dict[Any, Callable[[], Reader] | None] = {}
+        self._known: dict[Any, Any] = {}
         config = model.config.get_text_config()
         self._longest = int(getattr(config, "max_position_embeddings", None) or 2**31)
         self._forward_options = forward_options(model)
@@ -128,6 +129,8 @@ class CausalLM:
         if too_long is not None:
             message = f"model {self.name!r}: {self._too_long(len(too_long))}"
             raise ModelError(message)
+        if self._found(reads_masks):
+            return score_trees(self.model, rows, starts, self.batch_size)
         scores: list[NDArray[np.float64]] = [np.zeros(0)] * len(rows)
         lengths = [(len(row), len(row) - start) for row, start in zip(rows, starts, strict=True)]
         for part in batches(lengths, self.batch_size):
@@ -183,7 +186,7 @@ class CausalLM:
             "ends": self._ends,
             "stops": StopTexts(self.tokens.tokenizer, stop) if stop else None,
         }
-        reader = self._reader()
+        reader: Callable[[], Reader] | None = self._found(reader_of)
         if reader is None:
             made, logprobs = fallback.generate(self.model, rows, pad=self.tokens.pad, **options)
         else:
@@ -191,13 +194,13 @@ class CausalLM:
         completions = map(self._completion, made, logprobs, [stop] * len(made))
         return [completion for completion in completions for _ in range(n // copies)]
 
-    def _reader(self) -> Callable[[], Reader] | None:
-        """Return what reads for decoding; found once for the model as it is, with the hooks it has."""
+    def _found(self, finds: Callable[[Any], Any]) -> Any:
+        """Return what a function finds about the model, asked once for the model as it is, with the hooks it has."""
         attention = getattr(self.model.config.get_text_config(), "_attn_implementation", None)
-        key = (is_llama(self.model), self.model.dtype, attention)
-        if key not in self._readers:
-            self._readers[key] = reader_of(self.model)
-        return self._readers[key]
+        key = (finds, is_llama(self.model), self.model.dtype, attention)
+        if key not in self._known:
+            self._known[key] = finds(self.model)
+        return self._known[key]
 
     def _completion(self, ids: list[int], logprobs: NDArray[np.float64], stop: Sequence[str]) -> Completion:
         """Cut the new tokens of one row where its text ends."""

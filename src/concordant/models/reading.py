@@ -56,12 +56,17 @@ def reader_of(model: Any) -> Callable[[], Reader] | None:
     window only, that have no places to be told (ALiBi), and for attention that takes no mask of its own
     (flash attention).
     """
-    options: list[Callable[[], Reader]] = []
-    if keeps_all(model):
-        options = [lambda: LlamaReader(model)] if is_llama(model) else []
-        if model.config.get_text_config()._attn_implementation in ("sdpa", "eager"):
-            options.append(lambda: ForwardReader(model))
-    return next((make for make in options if _reads_rightly(make, model)), None)
+    if not keeps_all(model):
+        return None
+    if is_llama(model) and _reads_rightly(lambda: LlamaReader(model), model):
+        return lambda: LlamaReader(model)
+    return (lambda: ForwardReader(model)) if reads_masks(model) else None
+
+
+def reads_masks(model: Any) -> bool:
+    """Whether the forward pass of a model keeps to the masks and places it is given, in and before its cache."""
+    takes_masks = model.config.get_text_config()._attn_implementation in ("sdpa", "eager")
+    return takes_masks and keeps_all(model) and _reads_rightly(lambda: ForwardReader(model), model)
 
 
 def keeps_all(model: Any) -> bool:
@@ -90,6 +95,17 @@ def forward_options(model: Any) -> frozenset[str]:
     return frozenset(inspect.signature(model.forward).parameters)
 
 
+def cache_name(model: Any) -> str:
+    """Return what the forward pass of a model calls its cache."""
+    return "cache" if "cache" in forward_options(model) else "past_key_values"
+
+
+def additive(hidden: Tensor, model: Any) -> Tensor:
+    """Return what is added to attention scores: nothing, or the least number where something is hidden."""
+    least = torch.finfo(model.dtype).min
+    return torch.zeros(hidden.shape, dtype=model.dtype).masked_fill_(hidden, least).to(model.device)
+
+
 class ForwardReader:
     """A model that reads through its own forward pass.
 
@@ -102,7 +118,7 @@ class ForwardReader:
     def __init__(self, model: Any) -> None:
         self._model = model
         taken = forward_options(model)
-        self._cache_name = "cache" if "cache" in taken else "past_key_values"
+        self._cache_name = cache_name(model)
         self._options = {"logits_to_keep": 1} if "logits_to_keep" in taken else {}
 
     def read(self, rows: Sequence[Sequence[int]]) -> Tensor:
@@ -115,9 +131,9 @@ class ForwardReader:
         padding = longest - lengths
         places = (torch.arange(longest) - padding[:, None]).clamp(min=0).to(device)
         self._cache = Cache(layer_class_to_replicate=_Keys)
-        self._hidden = _additive(torch.arange(longest) < padding[:, None], self._model)[:, None, None]
+        self._hidden = additive(torch.arange(longest) < padding[:, None], self._model)[:, None, None]
         before = torch.ones(longest, longest, dtype=torch.bool).triu(1)
-        mask = torch.minimum(self._hidden, _additive(before, self._model)[None, None])
+        mask = torch.minimum(self._hidden, additive(before, self._model)[None, None])
         self._lengths, self._places = lengths.to(device), lengths.to(device)
         return self._forward(ids, places, mask)
 
@@ -183,12 +199,6 @@ def _roomy(values: Tensor, samples: int, steps: int) -> Tensor:
     buffer = values.new_empty(rows, samples, heads, length + steps, size)
     buffer[:, :, :, :length] = values[:, None]
     return buffer.flatten(0, 1)
-
-
-def _additive(hidden: Tensor, model: Any) -> Tensor:
-    """Return what is added to attention scores: nothing, or the least number where something is hidden."""
-    least = torch.finfo(model.dtype).min
-    return torch.zeros(hidden.shape, dtype=model.dtype).masked_fill_(hidden, least).to(model.device)
 
 
 @torch.inference_mode()

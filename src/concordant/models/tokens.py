@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch  # this module is itself imported only when a transformers model is used
 
+from concordant.models.prefix_trees import common
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -50,20 +52,23 @@ class Tokens:
         A completion is encoded together with its prompt. Where the last token of the prompt alone is
         joined with the beginning of the completion, the completion has the joint token.
         """
-        rendered = [self._render(prompt) for prompt in prompts]
+        texts = {prompt: self._render(prompt) for prompt in {p for p in prompts if isinstance(p, str)}}
+        rendered = [texts[p] if isinstance(p, str) else self._render(p) for p in prompts]
         both = [(text + more, plain) for (text, plain), more in zip(rendered, completions, strict=True)]
         alone, joint = self._encode(rendered), self._encode(both)
-        common = (_common(a, j) for a, j in zip(alone, joint, strict=True))
-        return joint, [max(shared, 1) for shared in common]
+        return joint, [max(common(a, j), 1) for a, j in zip(alone, joint, strict=True)]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of tokens, without the special ones."""
         return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
     def _encode(self, rendered: Sequence[tuple[str, bool]]) -> list[list[int]]:
-        encoded = self.tokenizer([text for text, _ in rendered], add_special_tokens=False)["input_ids"]
+        """Return the token ids of rendered prompts; each text is encoded once, however often it is there."""
+        texts = list(dict.fromkeys(text for text, _ in rendered))
+        encoded = dict(zip(texts, self.tokenizer(texts, add_special_tokens=False)["input_ids"], strict=True))
         before = ((self._before if is_plain else []) for _, is_plain in rendered)
-        return [[*first, *ids] or [self._empty] for first, ids in zip(before, encoded, strict=True)]
+        rows = zip(before, rendered, strict=True)
+        return [[*first, *encoded[text]] or [self._empty] for first, (text, _) in rows]
 
     def _render(self, prompt: Prompt) -> tuple[str, bool]:
         """Return the text of a prompt, and whether it is plain: without the special tokens of a template."""
@@ -109,11 +114,6 @@ def batches(lengths: Sequence[Any], size: int, tokens: int | None = None) -> Ite
         rows = size if tokens is None else min(size, max(1, tokens // max(lengths[order[start]], 1)))
         yield order[start : start + rows]
         start += rows
-
-
-def _common(first: Sequence[int], second: Sequence[int]) -> int:
-    pairs = zip(first, second, strict=False)
-    return next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(first), len(second)))
 
 
 def _is_begun(messages: list[Message]) -> bool:
