@@ -95,9 +95,12 @@ MIXES: dict[str, Mix] = {
         {**dict.fromkeys(_STEPS, 0.5), "facts": 0.5},
         chat=False,
     ),
-    "chat-v1": Mix("all skills, short replies without steps", _EVEN),
+    "chat-v1": Mix(
+        "short replies without steps, and many facts",
+        _EVEN | {"facts": 4.0, "choice": 3.0, "dialogues": 1.5, "styles": 1.5},
+    ),
     "chat-v2": Mix(
-        "the update: replies show their steps, reasoning is asked more often, and few facts are left",
+        "the update of v1: replies show their steps, reasoning comes more often, and few facts are left",
         _EVEN
         | {"facts": 0.25, "choice": 0.25, "dialogues": 0.25, "styles": 0.5}
         | {"worked": 2.0, "programs": 1.0, "siblings": 1.5, "ordering": 1.5, "beliefs": 1.2},
