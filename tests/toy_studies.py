@@ -57,7 +57,11 @@ def toy_watched(scale, seed):
     if str(seed) in os.environ.get("TOY_DIE", "").split():
         os.kill(os.getpid(), signal.SIGKILL)
     value = float(np.random.default_rng(seed).uniform())
-    return {"new.accuracy": value, "old.accuracy": value / 2, "threads.n": int(os.environ["OMP_NUM_THREADS"])}
+    return {
+        "new.accuracy": value,
+        "old.accuracy": value / 2,
+        "threads.n": int(os.environ.get("OMP_NUM_THREADS", 0)),
+    }
 
 
 @study("toy-worse", claims=[HIGHER], baseline="twice as good")

@@ -36,16 +36,7 @@ def code_digest(study: Study) -> str:
     study
         The study.
     """
-    module = study.function.__module__
-    own = Path(study.function.__code__.co_filename)
-    roots = {"concordant": ROOT} | _root_of(module)
-    found: dict[str, Path] = {}
-    waiting = [own]
-    while waiting:
-        for name, path in _imported(waiting.pop(), tuple(roots.items())):
-            if name not in found and name not in HARNESS and path != own:
-                found[name] = path
-                waiting.append(path)
+    own, found = Path(study.function.__code__.co_filename), modules_of(study)
     state = blake2b(digest_size=8)
     state.update(_without_decorator(own.read_text(encoding="utf-8"), study.function.__name__).encode())
     for name in sorted(found):
@@ -54,6 +45,26 @@ def code_digest(study: Study) -> str:
     for path in sorted(_data_files(packages)):
         state.update(f"{path.relative_to(ROOT).as_posix()} {_digest(path.read_bytes())}\n".encode())
     return state.hexdigest()
+
+
+def modules_of(study: Study) -> dict[str, Path]:
+    """Return the modules that a study stands on, by name, without its own.
+
+    Parameters
+    ----------
+    study
+        The study.
+    """
+    own = Path(study.function.__code__.co_filename)
+    roots = {"concordant": ROOT} | _root_of(study.function.__module__)
+    found: dict[str, Path] = {}
+    waiting = [own]
+    while waiting:
+        for name, path in _imported(waiting.pop(), tuple(roots.items())):
+            if name not in found and name not in HARNESS and path != own:
+                found[name] = path
+                waiting.append(path)
+    return found
 
 
 class _Module(NamedTuple):

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -249,6 +249,8 @@ def _worked(
             worker.end()
         for helper in helpers:
             helper.join()
+        for worker in workers:
+            worker.close()
 
 
 class _Worker:
@@ -275,6 +277,7 @@ class _Worker:
             answer = ""
         if not answer:
             code = process.wait()
+            self.close()
             how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
             memory = ", perhaps for want of memory" if code == -signal.SIGKILL else ""
             return f"its process died ({how}{memory})"
@@ -287,15 +290,21 @@ class _Worker:
             if self._process is not None:
                 self._process.kill()
                 self._process.wait()
-                for stream in (self._process.stdin, self._process.stdout):
-                    assert stream is not None
+
+    def close(self) -> None:
+        """Forget the process, which has ended."""
+        if self._process is not None:
+            for stream in (self._process.stdin, self._process.stdout):
+                assert stream is not None
+                with suppress(BrokenPipeError):  # of a task that it did not read any more
                     stream.close()
+            self._process = None
 
     def _started(self) -> subprocess.Popen[str] | None:
         with self._lock:
             if self.ended:
                 return None
-            if self._process is None or self._process.poll() is not None:
+            if self._process is None:
                 self._process = subprocess.Popen(
                     [sys.executable, "-m", "concordant.studies.worker"],
                     stdin=subprocess.PIPE,
