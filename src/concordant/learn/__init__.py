@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from concordant.learn.checkpoint import save_weights as save_weights
     from concordant.learn.history import History as History
     from concordant.learn.loop import train as train
+    from concordant.learn.lora import add_lora as add_lora
+    from concordant.learn.lora import count_trained as count_trained
+    from concordant.learn.lora import lora_weights as lora_weights
+    from concordant.learn.lora import merge_lora as merge_lora
+    from concordant.learn.lora import save_lora as save_lora
     from concordant.learn.losses import answer_mask as answer_mask
     from concordant.learn.losses import bradley_terry as bradley_terry
     from concordant.learn.losses import cosine_gram as cosine_gram
@@ -68,6 +73,7 @@ _HOME = {
     "PreferencePairs": "preferences",
     "TokenBatches": "sequences",
     "TransformerEncoder": "networks",
+    "add_lora": "lora",
     "answer_mask": "losses",
     "answer_nll": "sequences",
     "answer_rows": "sequences",
@@ -76,6 +82,7 @@ _HOME = {
     "constant": "schedules",
     "cosine": "schedules",
     "cosine_gram": "losses",
+    "count_trained": "lora",
     "dpo": "losses",
     "gaussian_nll": "losses",
     "generalized_advantages": "losses",
@@ -87,8 +94,10 @@ _HOME = {
     "kl_estimate": "losses",
     "linear": "schedules",
     "load_weights": "checkpoint",
+    "lora_weights": "lora",
     "masked_distillation": "losses",
     "masked_kl": "losses",
+    "merge_lora": "lora",
     "orpo": "losses",
     "pairwise_jensen_shannon": "losses",
     "pairwise_jensen_shannon_loss": "losses",
@@ -97,6 +106,7 @@ _HOME = {
     "reward_head": "reward_head",
     "reward_loss": "reward_head",
     "rloo_advantages": "losses",
+    "save_lora": "lora",
     "save_weights": "checkpoint",
     "sequence_log_probability": "losses",
     "sft": "sequences",

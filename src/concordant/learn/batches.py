@@ -158,7 +158,8 @@ class Stream:
 
     def position(self) -> tuple[Tensor, int]:
         """Return where :meth:`go_to` goes on from; of an epoch that is seen to be over, the start of the next."""
-        if self._rest is not None and isinstance(self.epoch, Sized) and self.taken == len(self.epoch):
+        epoch: Any = self.epoch
+        if self._rest is not None and isinstance(epoch, Sized) and self.taken == len(epoch):
             missing = object()
             further = next(self._rest, missing)
             if further is missing:

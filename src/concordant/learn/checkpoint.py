@@ -49,8 +49,8 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str,
         raise StoreError(message) from None
 
 
-def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read what :func:`save_tensors` wrote.
+def load_tensors(path: Path, *, foreign: bool = False) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what :func:`save_tensors` wrote, or any safetensors file where one of others (`foreign`) will do.
 
     Raises
     ------
@@ -60,7 +60,8 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     safetensors = require("safetensors", "torch", "checkpoints")
     try:
         with safetensors.safe_open(path, "pt") as file:
-            header = json.loads((file.metadata() or {})["concordant"])
+            metadata = file.metadata() or {}
+            header = {"format": FORMAT} if foreign else json.loads(metadata["concordant"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     except FileNotFoundError:
         message = f"there is no checkpoint {path}"
