@@ -87,9 +87,9 @@ def study(
         found, broken = _chosen(names or [], every=every, trust_code=trust_code, evidence=evidence)
         results = _run(found, scale, seeds, jobs, output, fresh=fresh)
         report = _write_report(results, output)
-        if evidence is not None:
-            _write_evidence(results, evidence)
     _tell(results, broken, report, json=json)
+    if evidence is not None:
+        _write_evidence(results, evidence)
     from concordant.studies.results import COULD_NOT_BE_RUN, exit_code
 
     return COULD_NOT_BE_RUN if broken else exit_code(results)
