@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types contracts unit docs format bench clean
+.PHONY: help install demo test lint types contracts unit docs format bench evidence clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -48,6 +48,9 @@ bench: $(STAMP)  ## the figures of docs/benchmarks.md (installs the peers first)
 	test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
 	.venv-bench/bin/python -m pip install --quiet --constraint constraints.txt torch --group bench
 	$(BIN)/python -m bench --peer-python .venv-bench/bin/python
+
+evidence: $(STAMP)  ## docs/evidence.md: every study at pocket scale (an hour on two cores; goes on where it was stopped)
+	HF_HUB_OFFLINE=1 $(BIN)/concordant study --all --scale pocket --evidence docs/evidence.md || test $$? -ne 2
 
 clean:
 	rm -rf $(VENV) docs/_build
