@@ -1,4 +1,4 @@
-"""Log-probabilities of answers under a causal language model, at no more cost than the answers need.
+"""Log-probabilities and scores of answers under a causal model, at no more cost than the answers need.
 
 Rows are padded on the right, where a causal model cannot see: no attention mask is needed. The head, whose output
 is as wide as the vocabulary, is asked only at the places that predict a token of an answer.
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn.functional import cross_entropy
+
+from concordant.core.errors import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -35,8 +37,9 @@ def answer_batch(rows: Sequence[Row]) -> dict[str, Tensor]:
     dict
         ``tokens`` of shape ``(rows, longest)``; for each of the n tokens of all answers ``places`` (where in the
         flattened rows the model predicts it), ``targets`` (which it is) and ``answers`` (of which answer it is,
-        counted through the rows), shape ``(n,)``; ``counts``, the tokens of each answer. With several answers in a
-        row also ``segments``, 0 for the prompt and k for the k-th answer, and ``positions``, shaped as the tokens.
+        counted through the rows), shape ``(n,)``; ``counts``, the tokens of each answer, and ``ends``, where in the
+        flattened rows its last one is. With several answers in a row also ``segments``, 0 for the prompt and k for
+        the k-th answer, and ``positions``, shaped as the tokens.
 
     Examples
     --------
@@ -54,6 +57,7 @@ def answer_batch(rows: Sequence[Row]) -> dict[str, Tensor]:
     targets: list[int] = []
     owners: list[int] = []
     counts: list[int] = []
+    ends: list[int] = []
     for index, (prompt, answers) in enumerate(rows):
         flat = [*prompt, *(token for answer in answers for token in answer)]
         tokens[index, : len(flat)] = torch.tensor(flat)
@@ -64,6 +68,7 @@ def answer_batch(rows: Sequence[Row]) -> dict[str, Tensor]:
             targets += answer
             owners += [len(counts)] * len(answer)
             counts.append(len(answer))
+            ends.append(behind + len(answer) - 1)
             if shared:
                 segments[index, start : start + len(answer)] = k
                 positions[index, start : start + len(answer)] = torch.arange(len(answer)) + len(prompt)
@@ -75,6 +80,7 @@ def answer_batch(rows: Sequence[Row]) -> dict[str, Tensor]:
         "targets": torch.tensor(targets, dtype=torch.int64),
         "answers": torch.tensor(owners, dtype=torch.int64),
         "counts": torch.tensor(counts, dtype=torch.int64),
+        "ends": torch.tensor(ends, dtype=torch.int64),
     }
     return {**batch, "segments": segments, "positions": positions} if shared else batch
 
@@ -93,27 +99,74 @@ def answer_log_probabilities(model: nn.Module, batch: Mapping[str, Tensor]) -> T
     -------
     Tensor
         Shape ``(answers,)``, nats, in the order of the rows; in single precision or better.
+
+    Raises
+    ------
+    ModelError
+        If the model is of another sort.
     """
     values = -cross_entropy(_logits(model, batch), batch["targets"], reduction="none")
     return values.new_zeros(len(batch["counts"])).index_add(0, batch["answers"], values)
 
 
+def answer_scores(model: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
+    """Return what the head of a sequence classifier says at the last token of each answer.
+
+    Parameters
+    ----------
+    model
+        A decoder of transformers with a head for sequence classification, plain or wrapped.
+    batch
+        Of :func:`answer_batch`, on the device of the model.
+
+    Returns
+    -------
+    Tensor
+        Shape ``(answers, outputs)``, in single precision or better.
+
+    Raises
+    ------
+    ModelError
+        If the model has no such head.
+    """
+    inner = _inner(model)
+    if not scores_answers(inner):
+        message = (
+            f"a reward model needs a head 'score' at each token, as decoders for sequence classification have, "
+            f"got a {type(inner).__name__}"
+        )
+        raise ModelError(message)
+    said: list[Tensor] = []
+    handle = inner.score.register_forward_hook(lambda _, inputs, output: said.append(output))
+    try:
+        # The places that the model itself would look for, by its padding token, are not asked for: an answer may
+        # end with that very token.
+        model(**_inputs(inner, batch))
+    finally:
+        handle.remove()
+    return _precise(said[0].flatten(0, 1).index_select(0, batch["ends"]))
+
+
+def scores_answers(model: nn.Module) -> bool:
+    """Return whether a model, plain or wrapped, has a head for sequence classification at each token."""
+    return hasattr(_inner(model), "score")
+
+
 def takes_shared_prompts(model: nn.Module, row: Row) -> bool:
-    """Return whether a model gives answers that share a row the log-probabilities they have alone.
+    """Return whether a model gives answers that share a row what it gives them alone.
 
     That needs attention which follows a mask and positions of its own, as most decoders have it, and recurrent
     models do not. A long row tells more: attention to a window behaves until the window is full.
     """
     prompt, answers = row
     device = next(model.parameters()).device
+    read = answer_scores if scores_answers(model) else answer_log_probabilities
     training = model.training
     model.eval()
     try:
         with torch.no_grad():
-            alone = answer_log_probabilities(
-                model, on(answer_batch([(prompt, [a]) for a in answers]), device)
-            )
-            shared = answer_log_probabilities(model, on(answer_batch([row]), device))
+            alone = read(model, on(answer_batch([(prompt, [a]) for a in answers]), device))
+            shared = read(model, on(answer_batch([row]), device))
     except (TypeError, ValueError, RuntimeError, IndexError):  # the model has no such inputs
         return False
     finally:
@@ -166,7 +219,7 @@ def _logits(model: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
     caps) are as they are; only the input of its head is cut down, on the way, to the places.
     """
     tokens, places = batch["tokens"], batch["places"]
-    inner: Any = getattr(model, "module", model)  # within a wrapper for several GPUs
+    inner = _inner(model)
     head = inner.get_output_embeddings() if hasattr(inner, "get_output_embeddings") else None
     cut = False
 
@@ -177,18 +230,33 @@ def _logits(model: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
         cut = True
         return (inputs[0].flatten(0, 1).index_select(0, places)[None],)
 
-    inputs: dict[str, Any] = {"input_ids": tokens, "use_cache": False}
-    if "segments" in batch:
-        inputs["position_ids"] = batch["positions"]
-        inputs["attention_mask"] = _shared_prompt_mask(inner, batch["segments"])
     handle = head.register_forward_pre_hook(at_places) if head is not None else None
     try:
-        logits: Tensor = model(**inputs).logits
+        logits: Tensor = model(**_inputs(inner, batch)).logits
     finally:
         if handle is not None:
             handle.remove()
-    chosen = logits[0] if cut else logits.flatten(0, 1).index_select(0, places)
-    return chosen if chosen.dtype == torch.float64 else chosen.float()
+    if logits.ndim != 3:
+        message = f"log-probabilities of answers need a causal language model, got a {type(inner).__name__}"
+        raise ModelError(message)
+    return _precise(logits[0] if cut else logits.flatten(0, 1).index_select(0, places))
+
+
+def _inputs(inner: Any, batch: Mapping[str, Tensor]) -> dict[str, Any]:
+    inputs: dict[str, Any] = {"input_ids": batch["tokens"], "use_cache": False}
+    if "segments" in batch:
+        inputs["position_ids"] = batch["positions"]
+        inputs["attention_mask"] = _shared_prompt_mask(inner, batch["segments"])
+    return inputs
+
+
+def _inner(model: nn.Module) -> Any:
+    """Return what is within a wrapper for several GPUs."""
+    return getattr(model, "module", model)
+
+
+def _precise(values: Tensor) -> Tensor:
+    return values if values.dtype == torch.float64 else values.float()
 
 
 def _shared_prompt_mask(model: Any, segments: Tensor) -> Tensor:

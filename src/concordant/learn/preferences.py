@@ -154,7 +154,7 @@ class PreferencePairs:
             with torch.no_grad():
                 for part in _by_length(batches.lengths, batch_size):
                     values = answer_log_probabilities(model, on(batches.batch(part), device))
-                    sums[:, part] = _sides(values, shared=batches.shared).cpu()
+                    sums[:, part] = by_side(values, shared=batches.shared).cpu()
         finally:
             model.train(training)
         return replace(self, reference_chosen=sums[0], reference_rejected=sums[1])
@@ -299,8 +299,8 @@ def preference_loss(
             message = f"preference_loss of kind {kind!r} takes no {refused[0]}, which these pairs carry"
             raise ConfigError(message)
         shared = "segments" in batch
-        policy = _sides(answer_log_probabilities(model, batch), shared=shared)
-        counts = _sides(batch["counts"], shared=shared) if averaged else torch.ones_like(policy)
+        policy = by_side(answer_log_probabilities(model, batch), shared=shared)
+        counts = by_side(batch["counts"], shared=shared) if averaged else torch.ones_like(policy)
         policy = policy / counts
         weights = batch.get("weights")
         if kind == "orpo":
@@ -347,7 +347,7 @@ def _a_pair(name: str, numbers: Any, n: int) -> Tensor | None:
 _RANGES = {"label": (0.0, 1.0, "from 0 to 1"), "weights": (0.0, torch.inf, "finite and at least 0")}
 
 
-def _sides(values: Tensor, *, shared: bool) -> Tensor:
+def by_side(values: Tensor, *, shared: bool) -> Tensor:
     """Return values of answers as ``(2, pairs)``: a pair beside the other in one row, or all chosen ones first."""
     return values.view(-1, 2).T if shared else values.view(2, -1)
 

@@ -24,7 +24,7 @@ def bradley_terry(
     *,
     margin: Tensor | float | None = None,
     scale: Tensor | float = 1.0,
-    label_smoothing: float = 0.0,
+    label_smoothing: Tensor | float = 0.0,
     weights: Tensor | None = None,
     reduction: Reduction = "mean",
 ) -> Tensor:
@@ -41,7 +41,8 @@ def bradley_terry(
     scale
         :math:`s > 0`, the inverse temperature of the judge, one for all or one a pair.
     label_smoothing
-        :math:`\epsilon` in [0, 1]: the share of labels that are held to be the wrong way round.
+        :math:`\epsilon` in [0, 1]: the share of labels that are held to be the wrong way round, one for all or one a
+        pair.
     weights
         A weight a pair. The margin given here is the "scaled" Bradley-Terry loss of HelpSteer2-Preference.
     reduction
