@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bench.timing import Figure
 
-SCRIPTS = ("start_up", "flow", "endpoint", "episodes", "statistics", "million", "ensemble", "studies")
+SCRIPTS = ("start_up", "flow", "endpoint", "episodes", "statistics", "million", "ensemble", "studies", "decoding", "options")
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 
 

@@ -244,3 +244,35 @@ def test_a_chat_template_that_refuses_is_the_error_of_the_caller(tmp_path):
     model = load_huggingface(folder, chat=True)
     with pytest.raises(Exception, match="no system turns"):
         model.respond(ITEMS, Request())
+
+
+def test_a_folder_without_a_tokenizer(copy):
+    for path in (*copy.glob("tokenizer*"), *copy.glob("vocab*")):
+        path.unlink()
+    with pytest.raises(
+        ModelError, match=r"copy holds no tokenizer \(none of tokenizer.json, .*save_pretrained"
+    ):
+        load_huggingface(copy)
+
+
+def test_torn_weights(copy):
+    path = copy / "model.safetensors"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-100])
+    expected = rf"model.safetensors is torn: its header speaks of {len(whole):,} bytes, and it has {len(whole) - 100:,}"
+    with pytest.raises(ModelError, match=expected):
+        load_huggingface(copy)
+    path.write_bytes(whole[:50])
+    with pytest.raises(
+        ModelError, match=r"hf:copy cannot be loaded: model.safetensors is torn within its header"
+    ):
+        load_huggingface(copy)
+
+
+def test_weights_stored_in_half_precision_run_in_single_precision_on_a_cpu(copy):
+    model = load_huggingface(copy).language_model.model
+    model.half().save_pretrained(copy)
+    change(copy, "config.json", dtype="float32")
+    again = load_huggingface(copy)
+    assert {weight.dtype for weight in again.language_model.model.parameters()} == {torch.float32}
+    assert again.respond(ITEMS, Request(max_tokens=4))["error"].is_null().all()

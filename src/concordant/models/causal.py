@@ -12,6 +12,7 @@ from concordant.core.model import Completion
 from concordant.models import fallback
 from concordant.models.decoding import decode
 from concordant.models.fingerprints import fingerprint as fingerprint_of
+from concordant.models.heads import recorded_heads
 from concordant.models.llama import is_llama
 from concordant.models.reading import forward_options, reader_of, reads_masks
 from concordant.models.sampling import StopTexts, uniforms
@@ -69,6 +70,7 @@ class CausalLM:
     ) -> None:
         self.model = model.eval()
         self.tokens = Tokens(tokenizer, chat=chat)
+        self.chat = chat
         self.name = name or type(model).__name__
         self.fingerprint = fingerprint or fingerprint_of(model)
         self.batch_size = batch_size or _default_batch_size(model)
@@ -165,6 +167,31 @@ class CausalLM:
             for i, rows in zip(part, chosen.cpu().numpy(), strict=True):
                 states[i] = rows[:, rows.shape[1] - len(ids[i]) :]
         return states
+
+    @torch.inference_mode()
+    def heads(self, prompts: Sequence[Prompt], layers: Sequence[int]) -> list[NDArray[np.float32]]:
+        """Return what each attention head gives, before the output projection of its layer mixes them.
+
+        Parameters
+        ----------
+        prompts
+            Texts or conversations.
+        layers
+            Which layers: 0 is the first, -1 the last; see `concordant.models.heads.recorded_heads`.
+
+        Returns
+        -------
+        list of arrays of shape ``(len(layers), n_heads, n_tokens, d_head)``
+        """
+        ids = self.tokens.encode(prompts)
+        found: list[Any] = [None] * len(ids)
+        for part in batches([len(row) for row in ids], self.batch_size):
+            with recorded_heads(self.model, layers) as heads:
+                self._forward([ids[i] for i in part])
+            chosen = torch.stack([heads[layer] for layer in layers], dim=1).float()
+            for i, rows in zip(part, chosen.cpu().numpy(), strict=True):
+                found[i] = rows[:, :, rows.shape[2] - len(ids[i]) :]
+        return found
 
     def _generate(
         self,

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from concordant.core.errors import ModelError, first_line, require
+from concordant.core.errors import ConfigError, ModelError, first_line, require
 from concordant.models.fingerprints import files_fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from concordant.models.language import GenerativeModel
+    from concordant.models.option_scores import Norm, Way
     from concordant.models.predictors import PredictorModel
 
 SETTINGS = ("*.json", "*.txt", "*.model", "*.jinja")
 """Files of a model besides its weights: configuration, vocabulary, chat template."""
+
+TOKENIZERS = ("tokenizer.json", "*.model", "vocab.json", "vocab.txt", "*.tiktoken", "tokenizer_config.json")
+"""Files by which a folder is known to hold a tokenizer."""
+
+CLASSIFIER_BATCH = 16
+"""Sequences in one forward pass of a classifier, where nothing is said."""
 
 
 def load_huggingface(
@@ -25,8 +33,10 @@ def load_huggingface(
     revision: str | None = None,
     device: str = "auto",
     dtype: str = "auto",
-    batch_size: int = 16,
+    batch_size: int | None = None,
     chat: bool = False,
+    options: Way | None = None,
+    norm: Norm | None = None,
     trust_pickle: bool = False,
     trust_code: bool = False,
     name: str | None = None,
@@ -45,10 +55,16 @@ def load_huggingface(
         ``"float32"``, ``"bfloat16"``, ``"float16"``; ``"auto"`` is that of the weights on a GPU, and
         float32 on a CPU.
     batch_size
-        Sequences in one forward pass.
+        Sequences in one forward pass; by default 16 for classifiers, and for causal models as many as suit their
+        size, see `~concordant.models.causal.CausalLM`.
     chat
         Whether texts are asked as one turn of the user in the chat template, rather than continued as
         they are. Conversations always are.
+    options
+        ``"letter"``, ``"cloze"`` or ``"blank"``: how a causal model answers items with choices by the scores of
+        the options rather than by what it writes; see `~concordant.models.option_scores.option_scores`.
+    norm
+        ``"sum"`` (the default), ``"token"``, ``"byte"`` or ``"unconditional"``: how those scores are made comparable.
     trust_pickle
         Whether weights may be loaded from pickles (``pytorch_model.bin``), which can run any code, where
         there are no safetensors.
@@ -61,6 +77,8 @@ def load_huggingface(
     ------
     ModelError
         If the model cannot be found, read or trusted, or is neither of the two kinds.
+    ConfigError
+        If there is no such way of scoring options or norm, or the model is a classifier.
     MissingExtraError
         If transformers or torch is not installed.
     """
@@ -77,15 +95,19 @@ def load_huggingface(
         pickles = " (only pickles, which --trust-pickle would allow)" if list(folder.glob("*.bin")) else ""
         message = f"hf:{label}: {folder} holds no safetensors weights{pickles}"
         raise ModelError(message)
+    for path in files:
+        if path.suffix == ".safetensors":
+            _check_whole(path, label)
+    _check_tokenizer(folder, label)
     device = _device(device, label)
     dtype = "float32" if dtype == "auto" and device == "cpu" else dtype
-    options: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "trust_remote_code": trust_code,
         "use_safetensors": None if trust_pickle else True,
     }
     with _loading(label, transformers):
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_code)
-        model = loader.from_pretrained(folder, dtype=dtype, **options).to(device)
+        model = loader.from_pretrained(folder, dtype=dtype, **settings).to(device)
     name = name or label
     fingerprint = files_fingerprint(files, dtype, chat)
     if loader is transformers.AutoModelForCausalLM:
@@ -95,10 +117,14 @@ def load_huggingface(
         causal = CausalLM(
             model, tokenizer, name=name, fingerprint=fingerprint, batch_size=batch_size, chat=chat
         )
-        return GenerativeModel(causal)
+        return GenerativeModel(causal, options=options, norm=norm)
+    if options is not None or norm is not None:
+        message = f"hf:{label} is a classifier: options and norm are for causal language models"
+        raise ConfigError(message)
     from concordant.models.predictors import PredictorModel
     from concordant.models.text_classifier import TextClassifier
 
+    batch_size = batch_size or CLASSIFIER_BATCH
     classifier = TextClassifier(model, tokenizer, batch_size=batch_size)
     return PredictorModel(classifier, name=name, batch_size=4 * batch_size, fingerprint=fingerprint)
 
@@ -141,6 +167,38 @@ def _loader(config: Any, label: str, transformers: Any) -> Any:
     allowed = "allowed are causal language models and sequence classifiers"
     message = f"hf:{label}: {allowed}, got architectures {', '.join(architectures) or 'none'}"
     raise ModelError(message)
+
+
+def _check_whole(path: Path, label: str) -> None:
+    """Check that a file of weights is as long as its header says: a download or a disk may have ended before."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        try:
+            header = json.loads(file.read(length)) if 8 + length <= size else None
+            tensors = [value for name, value in header.items() if name != "__metadata__"]
+            promised = 8 + length + max((tensor["data_offsets"][1] for tensor in tensors), default=0)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+            message = (
+                f"hf:{label} cannot be loaded: {path.name} is torn within its header; save or fetch it again"
+            )
+            raise ModelError(message) from None
+    if size != promised:
+        message = (
+            f"hf:{label} cannot be loaded: {path.name} is torn: its header speaks of {promised:,} bytes, and it has"
+            f" {size:,}; save or fetch it again"
+        )
+        raise ModelError(message)
+
+
+def _check_tokenizer(folder: Path, label: str) -> None:
+    """Check that a folder holds a tokenizer: without its files an empty one may be made, which knows no word."""
+    if not any(path for pattern in TOKENIZERS for path in folder.glob(pattern)):
+        message = (
+            f"hf:{label}: {folder} holds no tokenizer (none of {', '.join(TOKENIZERS)}); put that of the model there,"
+            " with tokenizer.save_pretrained(folder)"
+        )
+        raise ModelError(message)
 
 
 def _device(device: str, label: str) -> str:

@@ -117,7 +117,7 @@ class LlamaReader:
             self._write(i, key, value)
             # (prompts, samples, groups, ...) becomes (prompts, groups, samples, ...)
             query = query.view(prompts, samples, self._groups, repeats, size).transpose(1, 2)
-            seen = self._attended(i, query.reshape(-1, samples * repeats, size))
+            seen = self._attended(i, query.contiguous().view(-1, samples * repeats, size))
             seen = seen.view(prompts, self._groups, samples, repeats * size).transpose(1, 2)
             x = self._added(layer, x, seen.reshape(prompts * samples, -1))
         self._step += 1
@@ -135,11 +135,12 @@ class LlamaReader:
         """
         self._samples = samples.shape[1]
         self._new = [(_picked(k, prompts, samples), _picked(v, prompts, samples)) for k, v in self._new]
-        if len(prompts) < len(self._lengths):
-            self._prompt = [(key[prompts], value[prompts]) for key, value in self._prompt]
-            if self._hidden is not None:
-                self._hidden = self._hidden.unflatten(0, (-1, self._groups))[prompts].flatten(0, 1)
-            self._lengths = self._lengths[prompts]
+        if prompts.tolist() == list(range(len(self._lengths))):
+            return
+        self._prompt = [(key[prompts], value[prompts]) for key, value in self._prompt]
+        if self._hidden is not None:
+            self._hidden = self._hidden.unflatten(0, (-1, self._groups))[prompts].flatten(0, 1)
+        self._lengths = self._lengths[prompts]
 
     def _write(self, i: int, key: Tensor, value: Tensor) -> None:
         shape = (len(self._lengths), self._samples, self._groups, self._size)
