@@ -131,7 +131,20 @@ class TransformerEncoder(nn.Module):
 
 
 class Block(nn.Module):
-    """Self-attention and a feed-forward part, each normalised before and added to what came in."""
+    """Self-attention and a feed-forward part, each normalised and added to what came in.
+
+    Parameters
+    ----------
+    width, heads, feedforward, dropout, causal
+        As for :class:`TransformerEncoder`.
+    generator
+        Source of the initial weights.
+    norm_first
+        Whether each part normalises what it reads, or what it and its sum leave behind, as in 2017.
+    skip_attention
+        Whether what came in is added to the attention. Without it nothing of the value of a step that `keep` masks
+        away is left; it still counts in the softmax of the others.
+    """
 
     def __init__(
         self,
@@ -142,9 +155,12 @@ class Block(nn.Module):
         *,
         causal: bool,
         generator: torch.Generator,
+        norm_first: bool = True,
+        skip_attention: bool = True,
     ) -> None:
         super().__init__()
         self.heads, self.causal = heads, causal
+        self.norm_first, self.skip_attention = norm_first, skip_attention
         self.norm_attention, self.norm_feedforward = nn.LayerNorm(width), nn.LayerNorm(width)
         self.queries_keys_values = linear(width, 3 * width, generator)
         self.merge = linear(width, width, generator)
@@ -153,8 +169,16 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, padding: Tensor | None, keep: Tensor | None) -> Tensor:
         """Map ``(batch, time, width)`` to the same shape."""
-        x = x + self.dropout(self._attention(self.norm_attention(x), padding, keep))
-        result: Tensor = x + self.dropout(self.narrow(gelu(self.widen(self.norm_feedforward(x)))))
+        before = x if self.skip_attention else 0
+        if self.norm_first:
+            x = before + self.dropout(self._attention(self.norm_attention(x), padding, keep))
+            return x + self.dropout(self._feedforward(self.norm_feedforward(x)))
+        x = self.norm_attention(before + self.dropout(self._attention(x, padding, keep)))
+        result: Tensor = self.norm_feedforward(x + self.dropout(self._feedforward(x)))
+        return result
+
+    def _feedforward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.narrow(gelu(self.widen(x)))
         return result
 
     def _attention(self, x: Tensor, padding: Tensor | None, keep: Tensor | None) -> Tensor:

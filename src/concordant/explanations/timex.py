@@ -1,0 +1,408 @@
+r"""TimeX: an explainer of series that is trained to behave as the classifier does.
+
+A network writes a mask for every series; a copy of the classifier's encoder, fed with masked series, learns to place
+them relative to each other as the frozen classifier places the whole ones. The mask that lets it do so is the
+explanation, and explaining is one forward pass.
+
+.. math:: L = L_{MBC} + \lambda L_{LC} + \beta\,(L_M + w\,L_{con}), \qquad
+    L_{MBC} = \mathrm{mean}_{ij}\left(\cos(z_i, z_j) - \cos(z^E_i, z^E_j)\right)^2
+
+Series are ``(batch, time, channel)``. Where this departs from the code published with the paper: label consistency is
+over pairs (an option), jumps of a mask are absolute and along time (the first is an option), the classifier is frozen
+in evaluation mode, so without dropout in its latents, and explanations are the probabilities, without any draw.
+
+References
+----------
+Queen et al., "Encoding Time-Series Explanations through Self-Supervised Model Behavior Consistency", 2023.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import relu
+
+from concordant.core.errors import ConfigError, DataError
+from concordant.explanations.best_weights import BestWeights
+from concordant.explanations.landmarks import Landmarks, found_landmarks, nearest_landmark, stratified_rows
+from concordant.explanations.mask_generator import MaskGenerator
+from concordant.explanations.masking import Baseline, Masking, masked, masking_of
+from concordant.explanations.series_model import Latent, Series, SeriesModel, as_series_model, evaluating
+from concordant.explanations.timex_loss import (
+    Connection,
+    LabelRelation,
+    connection_loss,
+    mask_size_loss,
+    scalar_label_loss,
+)
+from concordant.learn.batches import Batches
+from concordant.learn.loop import train
+from concordant.learn.losses.relational import gram_loss, pairwise_jensen_shannon_loss
+from concordant.learn.networks.masks import straight_through
+from concordant.learn.networks.mlp import MLP
+from concordant.learn.randomness import child_seeds
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from concordant.learn.history import History
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """What a classifier does with series: latents of shape ``(n, d)``, probabilities of shape ``(n, classes)``."""
+
+    latent: Tensor
+    probabilities: Tensor
+
+
+class TimeX:
+    r"""Explain a classifier of series by masks under which a copy of it behaves as it does.
+
+    Parameters
+    ----------
+    classifier
+        A torch module that maps ``(batch, time, channel)`` to logits, or a
+        :class:`concordant.explanations.SeriesModel` about one. It is not changed.
+    latent
+        Where its representation of a series is, as for `SeriesModel`.
+    masking
+        How masks are applied to what the copy is fed: ``"attention"``, ``"input"`` or ``"both"``; ``"auto"`` is
+        attention alone for one channel and both for more where the classifier takes `keep`, and else the input.
+    keep_rate
+        r in (0, 1), the share of a series that is kept where nothing speaks for or against it.
+    connection_weight
+        w >= 0, weight of the jumps of a mask along time.
+    behaviour_weight, label_weight, mask_weight
+        Weights of :math:`L_{MBC}` (1 in the paper; 0 leaves it out), of the labels (:math:`\lambda`) and of the mask
+        (:math:`\beta`).
+    label_relation
+        ``"pairwise"``, or ``"scalar"`` as in the published code.
+    connection
+        ``"absolute"``, or ``"norm"`` as in the published code.
+    n_landmarks
+        Vectors that stand for kinds of explanations, 0 for none; at most one a training row.
+    layers, feedforward, dropout
+        Of the network that writes masks.
+    epochs, batch_size, learning_rate, weight_decay, schedule
+        Of AdamW. With 0 epochs nothing is learnt: the explainer as it starts, for comparison.
+    seed
+        Decides weights, order, dropout and draws. All runs on the device of the classifier.
+    progress
+        Whether to draw a bar on a terminal.
+
+    Attributes
+    ----------
+    history
+        The record of the training, after `fit`: the loss and its parts ``behaviour``, ``label``, ``size``,
+        ``connection``, ``landmark``, and the mean ``keep_rate``, step by step.
+
+    Raises
+    ------
+    ConfigError
+        If the classifier has no latent, with candidates, or an option is outside its range.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from concordant.explanations.series_data import freq_shapes
+    >>> from concordant.explanations.series_transformer import SeriesTransformer
+    >>> x = freq_shapes(32, seed=0).x
+    >>> explainer = TimeX(SeriesTransformer(1, 4, 50, seed=0), epochs=1, n_landmarks=4).fit(x)
+    >>> explainer.explain(x).shape
+    (32, 50, 1)
+    """
+
+    def __init__(
+        self,
+        classifier: nn.Module,
+        *,
+        latent: Latent | None = None,
+        masking: Masking = "auto",
+        keep_rate: float = 0.5,
+        connection_weight: float = 2.0,
+        behaviour_weight: float = 1.0,
+        label_weight: float = 1.0,
+        mask_weight: float = 2.0,
+        label_relation: LabelRelation = "pairwise",
+        connection: Connection = "absolute",
+        n_landmarks: int = 50,
+        layers: int = 1,
+        feedforward: int = 16,
+        dropout: float = 0.1,
+        epochs: int = 50,
+        batch_size: int = 64,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 1e-3,
+        schedule: str = "constant",
+        seed: int = 0,
+        progress: bool = False,
+    ) -> None:
+        self.model = as_series_model(classifier, latent=latent)
+        self.model.needs_latent()
+        self.masking = masking
+        if not 0 < keep_rate < 1:
+            message = f"keep_rate of TimeX must be above 0 and below 1, got {keep_rate}"
+            raise ConfigError(message)
+        self.weights = {
+            "behaviour": behaviour_weight,
+            "label": label_weight,
+            "size": mask_weight,
+            "connection": mask_weight * connection_weight,
+        }
+        for name, weight in self.weights.items():
+            if not weight >= 0:
+                message = f"the weight of {name} in TimeX must be at least 0, got {weight}"
+                raise ConfigError(message)
+        if n_landmarks < 0:
+            message = f"n_landmarks of TimeX must be at least 0, got {n_landmarks}"
+            raise ConfigError(message)
+        for name, value, known in (
+            ("label_relation", label_relation, ("pairwise", "scalar")),
+            ("connection", connection, ("absolute", "norm")),
+        ):
+            if value not in known:
+                message = f"{name} of TimeX must be {' or '.join(map(repr, known))}, got {value!r}"
+                raise ConfigError(message)
+        self.keep_rate, self.label_relation, self.connection = keep_rate, label_relation, connection
+        self.n_landmarks = n_landmarks
+        self.size = {"layers": layers, "feedforward": feedforward, "dropout": dropout}
+        self.epochs, self.batch_size, self.schedule = epochs, batch_size, schedule
+        self.optimizer = partial(torch.optim.AdamW, lr=learning_rate, weight_decay=weight_decay, fused=True)
+        self.seed, self.progress = seed, progress
+        self.history: History | None = None
+        self._net: _Net
+
+    def fit(self, x: Series, y: object = None, *, validation: Series | None = None) -> TimeX:
+        """Learn to explain, from series alone.
+
+        Parameters
+        ----------
+        x
+            Training series, shape ``(n, time, channel)``.
+        y
+            Not used: what is explained is what the classifier does.
+        validation
+            Further series: the weights of the epoch with the lowest loss of consistency on them are kept. Without
+            any, those of the last epoch.
+
+        Raises
+        ------
+        DataError
+            If the series cannot be used, or the classifier gives all of them one class.
+        """
+        series = self.model.checked(x)
+        seen = self._reference(series)
+        classes = seen.probabilities.argmax(-1)
+        if len(classes.unique()) < 2:
+            message = (
+                f"TimeX compares how a classifier tells series apart, and the {type(self.model.module).__name__} gives all "
+                f"{len(series)} series class {int(classes[0])}"
+            )
+            raise DataError(message)
+        net_seed, landmark_seed, train_seed, self._draws_seed = child_seeds(self.seed, 4)
+        self._masking = masking_of(self.masking, self.model, series.shape[-1])
+        self._baseline = Baseline.of(series)
+        chosen = stratified_rows(classes, self.n_landmarks, torch.Generator().manual_seed(landmark_seed))
+        self._net = _Net(self.model, series, seen, seen.latent[chosen], self.size, net_seed).to(series)
+        self._training = series
+        if self.epochs == 0:
+            return self
+        batches = Batches((series, seen.latent, seen.probabilities), self.batch_size)
+        best = None
+        if validation is not None:
+            held_out = self._same_shape(self.model.checked(validation, "validation"), "validation")
+            best = BestWeights(partial(self._validation_loss, x=held_out, seen=self._reference(held_out)))
+        self.history = train(
+            self._net,
+            self._loss,
+            batches,
+            epochs=self.epochs,
+            optimizer=self.optimizer,
+            schedule=self.schedule,
+            validate=best,
+            validate_every=len(batches),
+            device=series.device,
+            seed=train_seed,
+            progress=self.progress,
+        )
+        if best is not None:
+            best.restore(self._net)
+        return self
+
+    def explain(self, x: Series, *, batch_size: int = 512) -> NDArray[np.float32]:
+        """Return the probabilities of being kept: one forward pass a batch.
+
+        Parameters
+        ----------
+        x
+            Series, shape ``(n, time, channel)``, of the length of those that it was fitted on.
+        batch_size
+            Series a pass.
+
+        Returns
+        -------
+        array of the shape of `x`, in [0, 1]; more is more important
+
+        Raises
+        ------
+        DataError
+            If the series cannot be used.
+        ConfigError
+            If it was not fitted.
+        """
+        return self._log_odds(self._fitted(x), batch_size).sigmoid().numpy(force=True)
+
+    def masks(self, x: Series, *, seed: int | None = None) -> NDArray[np.float32]:
+        """Return masks of zeros and ones.
+
+        Parameters
+        ----------
+        x
+            As for :meth:`explain`.
+        seed
+            Draws each number with its probability, as in training. None for 1 where keeping is more probable than not.
+
+        Returns
+        -------
+        array of the shape of `x`
+        """
+        log_odds = self._log_odds(self._fitted(x)).cpu()
+        generator = None if seed is None else torch.Generator().manual_seed(seed)
+        return straight_through(log_odds, generator=generator).numpy()
+
+    def surrogate(self, x: Series, masks: Series | None = None) -> Behaviour:
+        """Return what the explainer's copy of the classifier does with masked series.
+
+        Its latents and probabilities keep the relations between series, and nothing else: its classes may have other
+        names than those of the classifier.
+
+        Parameters
+        ----------
+        x
+            Series, shape ``(n, time, channel)``.
+        masks
+            What is kept of them, in [0, 1], same shape; by default its own :meth:`masks`.
+
+        Raises
+        ------
+        DataError
+            If the series or the masks cannot be used.
+        ConfigError
+            If it was not fitted.
+        """
+        series = self._fitted(x)
+        kept = torch.as_tensor(self.masks(series) if masks is None else masks).to(series)
+        if kept.shape != series.shape:
+            message = (
+                f"masks must have the shape of the series {tuple(series.shape)}, got {tuple(kept.shape)}"
+            )
+            raise DataError(message)
+        generator = torch.Generator().manual_seed(self._draws_seed)
+        with evaluating(self._net), torch.no_grad():
+            logits, latent = self._net.act(*masked(series, kept, self._masking, self._baseline, generator))
+        return Behaviour(latent, logits.softmax(-1))
+
+    def landmarks(self) -> Landmarks:
+        """Return the landmarks that are in use, and the training rows that are nearest to each.
+
+        Raises
+        ------
+        ConfigError
+            If it was not fitted, or has none.
+        """
+        if not self.n_landmarks:
+            message = "this TimeX has no landmarks: give n_landmarks"
+            raise ConfigError(message)
+        latent = self.surrogate(self._fitted(None)).latent
+        return found_landmarks(self._net.landmarks.detach(), latent)
+
+    def _reference(self, x: Tensor) -> Behaviour:
+        logits, latent = self.model.behaviour(x)
+        assert latent is not None
+        return Behaviour(latent, logits.softmax(-1))
+
+    def _fitted(self, x: Series | None) -> Tensor:
+        if not hasattr(self, "_net"):
+            message = "this TimeX has not been fitted: call fit(X) with training series first"
+            raise ConfigError(message)
+        return self._training if x is None else self._same_shape(self.model.checked(x), "X")
+
+    def _same_shape(self, x: Tensor, name: str) -> Tensor:
+        if x.shape[1:] != self._training.shape[1:]:
+            message = (
+                f"{name} must have the (time, channel) {tuple(self._training.shape[1:])} of the series "
+                f"that TimeX was fitted on, got {tuple(x.shape[1:])}"
+            )
+            raise DataError(message)
+        return x
+
+    def _log_odds(self, x: Tensor, batch_size: int = 512) -> Tensor:
+        with evaluating(self._net), torch.no_grad():
+            return torch.cat([self._net.masks(rows) for rows in x.split(batch_size)])
+
+    def _loss(self, net: _Net, batch: tuple[Tensor, Tensor, Tensor]) -> dict[str, Tensor]:
+        x, latent, probabilities = batch
+        generator = (
+            torch.default_generator
+            if x.device.type == "cpu"
+            else torch.cuda.default_generators[x.device.index]
+        )
+        parts = self._parts(net, x, Behaviour(latent, probabilities), generator)
+        loss = sum((weight * parts[name] for name, weight in self.weights.items()), parts["landmark"])
+        return {"loss": loss, **parts}
+
+    def _parts(self, net: _Net, x: Tensor, seen: Behaviour, generator: torch.Generator) -> dict[str, Tensor]:
+        log_odds = net.masks(x)
+        p = log_odds.sigmoid()
+        mask = straight_through(log_odds, generator=generator)
+        logits, latent = net.act(*masked(x, mask, self._masking, self._baseline, generator))
+        labels = scalar_label_loss if self.label_relation == "scalar" else pairwise_jensen_shannon_loss
+        landmark = x.new_zeros(())
+        if self.n_landmarks:
+            landmark = gram_loss(nearest_landmark(latent, net.landmarks, generator), seen.latent)
+        return {
+            "behaviour": gram_loss(latent, seen.latent),
+            "label": labels(logits.softmax(-1), seen.probabilities),
+            "size": mask_size_loss(log_odds, self.keep_rate),
+            "connection": connection_loss(p, self.connection),
+            "landmark": landmark,
+            "keep_rate": p.mean(),
+        }
+
+    def _validation_loss(self, net: _Net, x: Tensor, seen: Behaviour) -> Tensor:
+        generator = torch.Generator(x.device).manual_seed(self._draws_seed)  # the same draws at every epoch
+        parts = self._parts(net, x, seen, generator)
+        return self.weights["behaviour"] * parts["behaviour"] + self.weights["label"] * parts["label"]
+
+
+class _Net(nn.Module):
+    """All that is trained: the network that writes masks, the copy of the classifier, its new head, the landmarks."""
+
+    def __init__(
+        self,
+        model: SeriesModel,
+        x: Tensor,
+        seen: Behaviour,
+        landmarks: Tensor,
+        size: dict[str, Any],
+        seed: int,
+    ) -> None:
+        super().__init__()
+        mask_seed, head_seed = child_seeds(seed, 2)
+        self.masks = MaskGenerator(x.shape[-1], x.shape[1], **size, seed=mask_seed)
+        self.copy = copy.deepcopy(model).requires_grad_()
+        width, n_classes = seen.latent.shape[-1], seen.probabilities.shape[-1]
+        self.head = MLP(width, n_classes, hidden=(width,), activation=relu, seed=head_seed)
+        self.landmarks = nn.Parameter(landmarks.clone())
+
+    def act(self, x: Tensor, keep: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return the logits of the new head and the latent of the copy, for series that are masked already."""
+        latent = self.copy(x, keep)[1]
+        return self.head(latent), latent

@@ -1,0 +1,231 @@
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from concordant.core.errors import ConfigError, DataError
+from concordant.explanations.explainer import Explainer
+from concordant.explanations.landmarks import found_landmarks, nearest_landmark, stratified_rows
+from concordant.explanations.series_data import freq_shapes
+from concordant.explanations.series_transformer import SeriesTransformer, fit_classifier
+from concordant.explanations.timex import TimeX
+from concordant.learn.losses.relational import gram_loss
+from concordant.learn.randomness import linear
+
+DATA = freq_shapes(64, seed=0, length=20)
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    model = SeriesTransformer(1, 4, 20, seed=0)
+    x, labels = torch.tensor(DATA.x), torch.tensor(DATA.labels)
+    with torch.random.fork_rng():
+        fit_classifier(model, x, labels, validation=(x, labels), epochs=8, batch_size=16, learning_rate=1e-2)
+    return model
+
+
+def small(classifier, **options):
+    return TimeX(
+        classifier, **{"epochs": 2, "batch_size": 32, "n_landmarks": 8, "learning_rate": 1e-2, **options}
+    )
+
+
+def test_fitting_makes_masked_series_act_alike(classifier):
+    start = small(classifier, epochs=0, n_landmarks=0, seed=1).fit(DATA.x)
+    explainer = small(classifier, epochs=20, n_landmarks=0, seed=1).fit(DATA.x)
+    whole = explainer.model.behaviour(torch.tensor(DATA.x))[1]
+    before, after = (
+        gram_loss(e.surrogate(DATA.x, e.masks(DATA.x, seed=0)).latent, whole) for e in (start, explainer)
+    )
+    assert after < 0.7 * before
+    assert np.mean(explainer.history.loss[-6:]) < np.mean(explainer.history.loss[:6])
+    assert set(explainer.history.parts) >= {
+        "behaviour",
+        "label",
+        "size",
+        "connection",
+        "landmark",
+        "keep_rate",
+    }
+
+
+def test_explanations_are_probabilities_and_masks_their_halves(classifier):
+    explainer = small(classifier).fit(DATA.x)
+    assert isinstance(explainer, Explainer)
+    p = explainer.explain(DATA.x)
+    assert (p.shape, p.dtype) == (DATA.x.shape, np.float32)
+    assert 0 < p.min() < p.max() < 1
+    assert np.array_equal(explainer.masks(DATA.x), (p > 0.5).astype(np.float32))
+    drawn = np.mean([explainer.masks(DATA.x, seed=seed) for seed in range(20)], axis=0)
+    assert np.isclose(drawn.mean(), p.mean(), atol=0.02)
+    assert np.array_equal(explainer.masks(DATA.x, seed=3), explainer.masks(DATA.x, seed=3))
+    assert np.allclose(explainer.explain(DATA.x[10:13], batch_size=2), p[10:13], atol=1e-5)
+    own, given = explainer.surrogate(DATA.x), explainer.surrogate(DATA.x, explainer.masks(DATA.x))
+    assert torch.equal(own.latent, given.latent)
+    assert torch.allclose(own.probabilities.sum(-1), torch.ones(64))
+
+
+def test_a_seed_decides_all_and_the_classifier_stays_as_it_is(classifier):
+    before, training = copy.deepcopy(classifier.state_dict()), classifier.training
+    first, second, third = (small(classifier, seed=seed).fit(DATA.x).explain(DATA.x) for seed in (0, 0, 1))
+    assert np.array_equal(first, second)
+    assert not np.allclose(first, third)
+    assert classifier.training == training
+    assert all(torch.equal(before[name], weight) for name, weight in classifier.state_dict().items())
+    assert all(parameter.grad is None and parameter.requires_grad for parameter in classifier.parameters())
+
+
+def test_the_loss_is_the_sum_of_its_weighted_parts(classifier):
+    explainer = small(
+        classifier, behaviour_weight=0.0, label_weight=3.0, mask_weight=0.5, connection_weight=4.0
+    ).fit(DATA.x)
+    parts = {name: np.array(values) for name, values in explainer.history.parts.items()}
+    assert np.allclose(
+        parts["loss"],
+        3 * parts["label"] + 0.5 * (parts["size"] + 4 * parts["connection"]) + parts["landmark"],
+        atol=1e-5,
+    )
+
+
+def test_the_wanted_rate_is_approached(classifier):
+    rates = [
+        small(classifier, epochs=15, keep_rate=rate, mask_weight=20.0, n_landmarks=0)
+        .fit(DATA.x)
+        .explain(DATA.x)
+        .mean()
+        for rate in (0.1, 0.9)
+    ]
+    assert rates[0] < 0.35
+    assert rates[1] > 0.75
+
+
+def test_the_best_epoch_is_kept(classifier):
+    explainer = small(classifier, epochs=4).fit(DATA.x, validation=DATA.x[::4])
+    held_out = torch.tensor(DATA.x[::4])
+    found = explainer._validation_loss(explainer._net.eval(), held_out, explainer._reference(held_out))
+    assert found.item() == pytest.approx(explainer.history.best_loss, abs=1e-6)
+    assert explainer.history.validation_steps == [2, 4, 6, 8]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"label_relation": "scalar"}, {"connection": "norm"}, {"masking": "input"}, {"masking": "both"}],
+)
+def test_the_ways_of_the_published_code(classifier, options):
+    explainer = small(classifier, epochs=1, **options).fit(DATA.x)
+    assert np.isfinite(explainer.explain(DATA.x)).all()
+    assert not np.allclose(explainer.explain(DATA.x), small(classifier, epochs=1).fit(DATA.x).explain(DATA.x))
+
+
+def test_any_classifier_with_a_latent(classifier):
+    class Recurrent(nn.Module):
+        def __init__(self):
+            super().__init__()
+            with torch.random.fork_rng():
+                torch.manual_seed(0)
+                self.cells = nn.GRU(3, 8, batch_first=True)
+            self.last = nn.Identity()
+            self.head = linear(8, 3, torch.Generator().manual_seed(0))
+            nn.init.zeros_(self.head.bias)
+
+        def forward(self, x):
+            return self.head(self.last(self.cells(x)[0][:, -1]))
+
+    x = np.random.default_rng(0).normal(size=(40, 15, 3)).astype(np.float32)
+    with pytest.raises(ConfigError, match=r"the Recurrent has no latent.*one of cells, last, head"):
+        TimeX(Recurrent())
+    explainer = small(Recurrent(), latent="last").fit(x)
+    assert explainer.explain(x).shape == (40, 15, 3)
+    assert explainer.surrogate(x).latent.shape == (40, 8)
+    assert explainer.surrogate(x, np.zeros_like(x)).latent.std(0).max() > 0  # what stands in is drawn
+
+
+def test_what_is_masked_away_does_not_reach_the_surrogate(classifier):
+    explainer = small(classifier, masking="input").fit(DATA.x)
+    masks = np.zeros_like(DATA.x)
+    masks[:, 5:9] = 1
+    changed = np.where(masks > 0, DATA.x, -3.0).astype(np.float32)
+    assert torch.allclose(
+        explainer.surrogate(DATA.x, masks).latent, explainer.surrogate(changed, masks).latent, atol=1e-5
+    )
+
+
+# --- landmarks
+
+
+def test_landmarks_have_their_nearest_rows(classifier):
+    explainer = small(classifier).fit(DATA.x)
+    found = explainer.landmarks()
+    latent = torch.nn.functional.normalize(explainer.surrogate(DATA.x).latent, dim=-1)
+    assert 1 <= len(found.vectors) <= 8
+    assert (found.n_rows >= 6).all()
+    assert (np.diff(found.n_rows) <= 0).all()
+    for vector, examples, cosines in zip(found.vectors, found.examples, found.cosines, strict=True):
+        every = (latent @ torch.nn.functional.normalize(torch.tensor(vector), dim=0)).numpy()
+        assert np.allclose(cosines, np.sort(every)[::-1][:5], atol=1e-5)
+        assert np.allclose(every[examples], cosines, atol=1e-5)
+    with pytest.raises(ConfigError, match="this TimeX has no landmarks"):
+        small(classifier, n_landmarks=0).fit(DATA.x).landmarks()
+
+
+def test_landmarks_by_hand():
+    latent = torch.tensor([[1.0, 0.0]] * 6 + [[0.0, 1.0]] * 5)
+    found = found_landmarks(torch.tensor([[0.0, 2.0], [3.0, 0.0]]), latent)
+    assert found.vectors.tolist() == [[3.0, 0.0]]  # five rows are too few for the other
+    assert found.n_rows.tolist() == [6]
+    assert found.examples.tolist() == [[0, 1, 2, 3, 4]]
+
+
+def test_no_gradient_runs_into_the_latent():
+    latent = torch.eye(3)[:2].requires_grad_()
+    landmarks = torch.eye(3).requires_grad_()
+    chosen = nearest_landmark(latent, landmarks, None)
+    assert torch.allclose(chosen, latent)
+    chosen.square().sum().backward()
+    assert latent.grad is None
+    assert landmarks.grad.abs().sum() > 0
+
+
+def test_rows_of_all_classes_are_chosen():
+    classes = torch.tensor([0] * 50 + [1] * 3 + [2] * 20)
+    chosen = stratified_rows(classes, 12, torch.Generator().manual_seed(0))
+    assert classes[chosen].bincount().tolist() in ([5, 3, 4], [4, 3, 5])
+    assert len(set(chosen.tolist())) == 12
+    assert len(stratified_rows(classes, 500, torch.Generator().manual_seed(0))) == 73
+
+
+# --- bad input
+
+
+def test_bad_options(classifier):
+    for options, message in (
+        ({"keep_rate": 1.0}, r"keep_rate of TimeX must be above 0 and below 1, got 1\.0"),
+        ({"label_weight": -1.0}, r"the weight of label in TimeX must be at least 0, got -1\.0"),
+        ({"n_landmarks": -1}, "n_landmarks of TimeX must be at least 0, got -1"),
+        ({"label_relation": "pairs"}, "label_relation of TimeX must be 'pairwise' or 'scalar', got 'pairs'"),
+        ({"connection": "l2"}, "connection of TimeX must be 'absolute' or 'norm', got 'l2'"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            TimeX(classifier, **options)
+
+
+def test_bad_series(classifier):
+    with pytest.raises(ConfigError, match=r"has not been fitted: call fit\(X\)"):
+        small(classifier).explain(DATA.x)
+    explainer = small(classifier, epochs=0).fit(DATA.x)
+    with pytest.raises(
+        DataError, match=r"X must have the \(time, channel\) \(20, 1\) .* fitted on, got \(19, 1\)"
+    ):
+        explainer.explain(DATA.x[:, :19])
+    with pytest.raises(DataError, match=r"X must be finite, got nan in row 0"):
+        explainer.explain(np.full((2, 20, 1), np.nan))
+    with pytest.raises(DataError, match=r"the wrong way round.*X\.swapaxes\(1, 2\)"):
+        small(classifier).fit(DATA.x.swapaxes(1, 2))
+    with pytest.raises(DataError, match="masks must have the shape of the series"):
+        explainer.surrogate(DATA.x, DATA.x[:3])
+    with pytest.raises(DataError, match=r"gives all 3 series class \d"):
+        small(classifier).fit(DATA.x[[0, 0, 0]])
