@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy
 from concordant.core.errors import ConfigError, DataError
 from concordant.learn.losses import (
     answer_mask,
+    critic_loss,
     generalized_advantages,
     grpo_advantages,
     kl_estimate,
@@ -146,6 +147,29 @@ def test_averages_over_tokens_and_sequences():
     assert by_row.item() == pytest.approx(-(1 + 2 + 0) / 3)
 
 
+def test_totals_are_the_gradient_of_the_expected_reward():
+    # E[r] over answers of one token, each drawn once, at the uniform distribution over five
+    logits, gains = torch.zeros(5).double().requires_grad_(), draw(5)
+    (exact,) = torch.autograd.grad((logits.softmax(-1) * gains).sum(), logits)
+    log_p = logits.log_softmax(-1)[:, None]
+    loss = policy_gradient(log_p, gains, torch.ones(5, 1), average="totals")
+    assert torch.allclose(torch.autograd.grad(loss, logits)[0], -exact)
+    assert policy_gradient(draw(3, 5), torch.ones(3), MASK, average="totals").item() == pytest.approx(-6 / 3)
+
+
+def test_the_loss_of_a_critic_by_hand():
+    values = torch.tensor([[1.0, 0.0, 5.0]]).double().requires_grad_()
+    returns, old = torch.tensor([[0.0, 2.0, 9.0]]).double(), torch.tensor([[0.5, -0.5, 0.0]]).double()
+    mask = torch.tensor([[1, 1, 0]])
+    assert critic_loss(values, returns, mask).item() == pytest.approx((1 + 4) / 4)
+    # Within 0.2 of the old values they may be 0.7 and -0.3: errors 0.49 < 1 and 5.29 > 4, where no gradient is.
+    loss = critic_loss(values, returns, mask, old=old, clip=0.2)
+    assert loss.item() == pytest.approx((1 + 5.29) / 4)
+    loss.backward()
+    assert values.grad.tolist() == [[0.5, 0.0, 0.0]]
+    assert gradcheck(lambda x: critic_loss(x, draw(3, 5, seed=1), MASK), (draw(3, 5).requires_grad_(),))
+
+
 def test_what_padding_holds_does_not_matter():
     log_p = draw(3, 5).masked_fill(~MASK, -math.inf).requires_grad_()
     loss = policy_gradient(log_p, draw(3, seed=1), MASK, old=draw(3, 5, seed=2))
@@ -179,7 +203,9 @@ def test_bad_input():
         generalized_advantages(torch.zeros(1, 2), torch.zeros(1, 2), torch.ones(1, 2), trace=1.1)
     with pytest.raises(DataError, match=r"advantages must have shape \(3,\) or \(3, 5\), got \(5,\)"):
         policy_gradient(draw(3, 5), torch.zeros(5), MASK)
-    with pytest.raises(ConfigError, match="'tokens' or 'sequences', got 'rows'"):
+    with pytest.raises(ConfigError, match="critic_loss needs the old values where it clips"):
+        critic_loss(draw(3, 5), draw(3, 5), MASK, clip=0.2)
+    with pytest.raises(ConfigError, match="'sequences' or 'totals', got 'rows'"):
         policy_gradient(draw(3, 5), torch.zeros(3), MASK, average="rows")
     with pytest.raises(ConfigError, match="clip_high of policy_gradient must be greater than 0"):
         policy_gradient(draw(3, 5), torch.zeros(3), MASK, clip=(0.2, 0.0))

@@ -20,7 +20,7 @@ from torch import multiprocessing as mp
 from torch import nn
 
 from concordant.core.errors import ConfigError, ModelError
-from concordant.learn import MLP, Batches, TransformerEncoder, train
+from concordant.learn import MLP, Batches, TransformerEncoder, train, train_policy
 from concordant.learn.processes import Processes
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
@@ -170,6 +170,81 @@ def test_only_the_first_process_writes_and_a_killed_run_goes_on_bit_for_bit(tmp_
     assert drawn != others
     # 1 - (2 + 1), 1 - (1/2 + 1), and untouched even by the decay
     assert used == pytest.approx([-2.0, -0.5, 1.0])
+
+
+class Table(nn.Module):
+    """A language model of one number for each pair of a token and the next."""
+
+    def __init__(self):
+        super().__init__()
+        self.table = nn.Parameter(torch.zeros(8, 8).double())
+
+    def forward(self, tokens):
+        return self.table[tokens]
+
+
+class Digits:
+    bos_token = bos_token_id = eos_token = eos_token_id = None
+
+    def __call__(self, texts, add_special_tokens):
+        return {"input_ids": [[int(letter) for letter in text] for text in texts]}
+
+    def decode(self, ids, skip_special_tokens):
+        return "".join(map(str, ids))
+
+
+def answer_all(asked, net, rows, k, generator):
+    asked.append(len(rows))
+    return [[[token, (token + row[0]) % 8] for token in range(k)] for row in rows]
+
+
+def on_own_answers(method, asked, accelerator=None, **options):
+    """Five prompts a round, so that of two processes one has three and the other two."""
+    net = Table()
+    defaults = {"rounds": 4, "prompts_a_round": 5, "samples": 8, "accumulate": 2, "optimizer": SGD}
+    history = train_policy(
+        net,
+        Digits(),
+        [str(i) for i in range(7)],
+        lambda prompts, answers: [
+            int(prompt) * int(answer[1]) / 50 for prompt, answer in zip(prompts, answers, strict=True)
+        ],
+        method=method,
+        sample=partial(answer_all, asked),
+        accelerator=accelerator,
+        **{**defaults, **options},
+    )
+    return net, history
+
+
+def test_two_processes_share_the_answers_of_a_round(tmp_path):
+    def work(rank):
+        asked = []
+        net, history = on_own_answers("grpo", asked, Accelerator(cpu=True), checkpoint=tmp_path)
+        with pytest.raises(
+            ModelError, match=r"stopped at step 1 because the reward of the answer '..' to '.' is nan"
+        ):
+            train_policy(
+                Table(),
+                Digits(),
+                ["1", "2"],
+                lambda p, a: [math.nan if rank else 0.0] * len(a),
+                rounds=1,
+                prompts_a_round=2,
+                accumulate=2,
+                accelerator=Accelerator(cpu=True),
+                sample=partial(answer_all, []),
+            )
+        return weights(net), history.parts, asked
+
+    first, second = in_processes(2, work)
+    assert first[:2] == second[:2]
+    assert (first[2], second[2]) == ([3] * 4, [2] * 4)
+    alone, history = on_own_answers("grpo", [])
+    for name, values in history.parts.items():
+        assert first[1][name] == pytest.approx(values, rel=1e-6, abs=1e-9), name
+    assert torch.allclose(torch.tensor(first[0]["table"]).double(), alone.table.detach(), rtol=1e-6)
+    assert [file.name for file in tmp_path.iterdir()] == ["last.safetensors"]
 
 
 def test_half_precision_trains_near_single_precision_and_keeps_single_weights():

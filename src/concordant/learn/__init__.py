@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from concordant.learn.batches import Batches as Batches
     from concordant.learn.checkpoint import load_weights as load_weights
     from concordant.learn.checkpoint import save_weights as save_weights
+    from concordant.learn.critic import WithCritic as WithCritic
     from concordant.learn.history import History as History
     from concordant.learn.loop import train as train
     from concordant.learn.lora import add_lora as add_lora
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from concordant.learn.losses import answer_mask as answer_mask
     from concordant.learn.losses import bradley_terry as bradley_terry
     from concordant.learn.losses import cosine_gram as cosine_gram
+    from concordant.learn.losses import critic_loss as critic_loss
     from concordant.learn.losses import dpo as dpo
     from concordant.learn.losses import gaussian_nll as gaussian_nll
     from concordant.learn.losses import generalized_advantages as generalized_advantages
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from concordant.learn.losses import sequence_log_probability as sequence_log_probability
     from concordant.learn.losses import sft_nll as sft_nll
     from concordant.learn.losses import soft_bounds as soft_bounds
+    from concordant.learn.losses import token_average as token_average
     from concordant.learn.losses import token_log_probabilities as token_log_probabilities
     from concordant.learn.losses import token_rewards as token_rewards
     from concordant.learn.networks import MLP as MLP
@@ -52,10 +55,12 @@ if TYPE_CHECKING:
     from concordant.learn.networks import bound_spectral_norm as bound_spectral_norm
     from concordant.learn.networks import straight_through as straight_through
     from concordant.learn.networks import straight_through_one_hot as straight_through_one_hot
+    from concordant.learn.policy_training import train_policy as train_policy
     from concordant.learn.preferences import PreferencePairs as PreferencePairs
     from concordant.learn.preferences import preference_loss as preference_loss
     from concordant.learn.reward_head import reward_head as reward_head
     from concordant.learn.reward_head import reward_loss as reward_loss
+    from concordant.learn.sampling import sample_answers as sample_answers
     from concordant.learn.schedules import constant as constant
     from concordant.learn.schedules import cosine as cosine
     from concordant.learn.schedules import linear as linear
@@ -73,6 +78,7 @@ _HOME = {
     "PreferencePairs": "preferences",
     "TokenBatches": "sequences",
     "TransformerEncoder": "networks",
+    "WithCritic": "critic",
     "add_lora": "lora",
     "answer_mask": "losses",
     "answer_nll": "sequences",
@@ -83,6 +89,7 @@ _HOME = {
     "cosine": "schedules",
     "cosine_gram": "losses",
     "count_trained": "lora",
+    "critic_loss": "losses",
     "dpo": "losses",
     "gaussian_nll": "losses",
     "generalized_advantages": "losses",
@@ -106,6 +113,7 @@ _HOME = {
     "reward_head": "reward_head",
     "reward_loss": "reward_head",
     "rloo_advantages": "losses",
+    "sample_answers": "sampling",
     "save_lora": "lora",
     "save_weights": "checkpoint",
     "sequence_log_probability": "losses",
@@ -114,9 +122,11 @@ _HOME = {
     "soft_bounds": "losses",
     "straight_through": "networks",
     "straight_through_one_hot": "networks",
+    "token_average": "losses",
     "token_log_probabilities": "losses",
     "token_rewards": "losses",
     "train": "loop",
+    "train_policy": "policy_training",
 }
 
 __all__ = sorted(_HOME)

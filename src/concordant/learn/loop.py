@@ -187,7 +187,10 @@ def train(
                 share = min(accumulate, n_batches - step * accumulate)
                 sums: dict[str, float] = {}
                 for index in range(share):
-                    batch = next(stream)
+                    try:
+                        batch = next(stream)
+                    except ModelError as error:  # a batch that the model makes itself
+                        raise _stopped(step, str(error), state) from error
                     if not team.takes(index):
                         continue
                     batch = mapped(batch, lambda tensor: tensor.to(place, non_blocking=True))
@@ -328,7 +331,11 @@ def _clipped_norm(parameters: list[Tensor], clip: float | None) -> float:
 
 def _diverged(step: int, loss: float, norm: float, state: RunState | None) -> ModelError:
     what = f"the loss is {loss}" if not math.isfinite(loss) else f"the norm of the gradient is {norm}"
+    return _stopped(step, what, state)
+
+
+def _stopped(step: int, why: str, state: RunState | None) -> ModelError:
     kept = f"the model has the weights after step {step}"
     if state is not None and state.saved_step is not None:
         kept = f"the last good checkpoint is step {state.saved_step} in {state.folder}"
-    return ModelError(f"training stopped at step {step + 1} because {what}: {kept}")
+    return ModelError(f"training stopped at step {step + 1} because {why}: {kept}")

@@ -10,11 +10,13 @@ from concordant.learn.losses.language import answer_mask as answer_mask
 from concordant.learn.losses.language import sequence_log_probability as sequence_log_probability
 from concordant.learn.losses.language import sft_nll as sft_nll
 from concordant.learn.losses.language import token_log_probabilities as token_log_probabilities
+from concordant.learn.losses.policy import critic_loss as critic_loss
 from concordant.learn.losses.policy import generalized_advantages as generalized_advantages
 from concordant.learn.losses.policy import grpo_advantages as grpo_advantages
 from concordant.learn.losses.policy import kl_estimate as kl_estimate
 from concordant.learn.losses.policy import policy_gradient as policy_gradient
 from concordant.learn.losses.policy import rloo_advantages as rloo_advantages
+from concordant.learn.losses.policy import token_average as token_average
 from concordant.learn.losses.policy import token_rewards as token_rewards
 from concordant.learn.losses.preference import bradley_terry as bradley_terry
 from concordant.learn.losses.preference import dpo as dpo

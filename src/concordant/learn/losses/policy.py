@@ -6,7 +6,7 @@ of groups are ``(prompts, samples)``. Nats throughout.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import torch
 
@@ -15,6 +15,8 @@ from concordant.learn.losses.reduction import in_unit_interval, positive, same_s
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+Average: TypeAlias = Literal["tokens", "sequences", "totals"]
 
 
 def rloo_advantages(rewards: Tensor) -> Tensor:
@@ -214,7 +216,7 @@ def policy_gradient(
     *,
     old: Tensor | None = None,
     clip: float | tuple[float, float] = 0.2,
-    average: Literal["tokens", "sequences"] = "tokens",
+    average: Average = "tokens",
 ) -> Tensor:
     r"""Return a loss whose gradient is the policy gradient, clipped where the policy has left the one that sampled.
 
@@ -236,8 +238,8 @@ def policy_gradient(
     clip
         :math:`\epsilon`, one for both sides, or the lower and the upper one.
     average
-        ``"tokens"``: the mean over all tokens of the batch. ``"sequences"``: the mean over rows of their means, which
-        lets short answers count as much as long ones (GRPO as published).
+        How the tokens count, see :func:`token_average`: ``"tokens"`` alike, ``"sequences"`` as GRPO was published,
+        ``"totals"`` for the gradient of the expected reward itself (REINFORCE, RLOO).
 
     Returns
     -------
@@ -267,9 +269,6 @@ def policy_gradient(
     same_shape("policy_gradient", log_probabilities=log_probabilities, mask=mask, old=old)
     low, high = clip if isinstance(clip, tuple) else (clip, clip)
     positive("policy_gradient", clip_low=low, clip_high=high)
-    if average not in ("tokens", "sequences"):
-        message = f"average of policy_gradient must be 'tokens' or 'sequences', got {average!r}"
-        raise ConfigError(message)
     if advantages.shape not in (mask.shape, mask.shape[:1]):
         message = f"advantages must have shape {tuple(mask.shape[:1])} or {tuple(mask.shape)}, got {tuple(advantages.shape)}"
         raise DataError(message)
@@ -279,10 +278,98 @@ def policy_gradient(
     # Padding may hold anything; it is taken out before the exponential, so that its gradient is 0 and not NaN.
     ratio = torch.exp(torch.where(real, log_probabilities - sampled, 0.0))
     values = -torch.minimum(ratio * gains, ratio.clamp(1 - low, 1 + high) * gains)
+    return token_average(values, mask, average)
+
+
+def token_average(values: Tensor, mask: Tensor, average: Average = "tokens") -> Tensor:
+    """Return one number for the tokens of a batch of answers.
+
+    Parameters
+    ----------
+    values, mask
+        Shape ``(batch, time)``; outside the mask values do not count, even if they are not finite.
+    average
+        ``"tokens"``: the mean over all tokens. ``"sequences"``: the mean over rows of their means, so that a token of a
+        short answer counts more. ``"totals"``: the mean over rows of their sums.
+
+    Raises
+    ------
+    DataError
+        If the shapes differ.
+    ConfigError
+        If `average` is unknown.
+
+    Examples
+    --------
+    >>> import torch
+    >>> values, mask = torch.tensor([[1.0, 3.0], [4.0, 9.0]]), torch.tensor([[True, True], [True, False]])
+    >>> [round(token_average(values, mask, kind).item(), 2) for kind in ("tokens", "sequences", "totals")]
+    [2.67, 3.0, 4.0]
+    """
+    same_shape("token_average", values=values, mask=mask)
+    if average not in get_args(Average):
+        message = f"average must be 'tokens', 'sequences' or 'totals', got {average!r}"
+        raise ConfigError(message)
+    real = mask.bool()
     values = torch.where(real, values, 0.0)
     if average == "tokens":
         return values.sum() / real.sum().clamp(min=1)
-    return (values.sum(-1) / real.sum(-1).clamp(min=1)).mean()
+    sums = values.sum(-1)
+    return (sums / real.sum(-1).clamp(min=1) if average == "sequences" else sums).mean()
+
+
+def critic_loss(
+    values: Tensor,
+    returns: Tensor,
+    mask: Tensor,
+    *,
+    old: Tensor | None = None,
+    clip: float | None = None,
+    average: Average = "tokens",
+) -> Tensor:
+    r"""Return half the squared error of a critic, with the step away from its old values limited as in PPO.
+
+    .. math:: \tfrac12 \max\left[(V_t - R_t)^2,\ (\mathrm{clip}(V_t, V^\text{old}_t \pm \epsilon) - R_t)^2\right]
+
+    Parameters
+    ----------
+    values, returns, mask
+        Shape ``(batch, time)``; returns are advantages plus old values, see :func:`generalized_advantages`.
+    old
+        Values at the time of sampling; needed where `clip` is given.
+    clip
+        :math:`\epsilon`, greater than 0; no limit by default.
+    average
+        As for :func:`token_average`.
+
+    Raises
+    ------
+    DataError
+        If the shapes differ.
+    ConfigError
+        If `clip` is not positive or comes without `old`, or `average` is unknown.
+
+    References
+    ----------
+    Schulman et al., "Proximal Policy Optimization Algorithms", 2017; the limit: its reference implementation.
+
+    Examples
+    --------
+    >>> import torch
+    >>> values, returns = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 2.0]])
+    >>> critic_loss(values, returns, torch.ones(1, 2)).item()
+    1.25
+    """
+    same_shape("critic_loss", values=values, returns=returns, mask=mask, old=old)
+    errors = (values - returns.detach()).square()
+    if clip is not None:
+        positive("critic_loss", clip=clip)
+        if old is None:
+            message = "critic_loss needs the old values where it clips: give old, or leave clip out"
+            raise ConfigError(message)
+        near = old.detach() + (values - old.detach()).clamp(-clip, clip)
+        errors = torch.maximum(errors, (near - returns.detach()).square())
+    return token_average(errors / 2, mask, average)
 
 
 def _group_size(caller: str, rewards: Tensor) -> int:
