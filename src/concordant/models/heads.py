@@ -96,7 +96,8 @@ def recorded_heads(model: Any, layers: Sequence[int]) -> Iterator[dict[int, Tens
 
     def record(layer: int) -> Any:
         def hook(_: Any, inputs: tuple[Tensor, ...]) -> None:
-            heads[layer] = inputs[0].unflatten(-1, (n_heads, -1)).transpose(-2, -3)
+            side_by_side = inputs[0].reshape(*inputs[0].shape[:-1], n_heads, -1)
+            heads[layer] = side_by_side.transpose(-2, -3)
 
         return hook
 

@@ -175,7 +175,7 @@ def _check_whole(path: Path, label: str) -> None:
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         try:
-            header = json.loads(file.read(length)) if 8 + length <= size else None
+            header: Any = json.loads(file.read(length)) if 8 + length <= size else None
             tensors = [value for name, value in header.items() if name != "__metadata__"]
             promised = 8 + length + max((tensor["data_offsets"][1] for tensor in tensors), default=0)
         except (AttributeError, IndexError, KeyError, TypeError, ValueError):

@@ -139,7 +139,9 @@ class LlamaReader:
             return
         self._prompt = [(key[prompts], value[prompts]) for key, value in self._prompt]
         if self._hidden is not None:
-            self._hidden = self._hidden.unflatten(0, (-1, self._groups))[prompts].flatten(0, 1)
+            self._hidden = self._hidden.view(-1, self._groups, 1, self._hidden.shape[-1])[prompts].flatten(
+                0, 1
+            )
         self._lengths = self._lengths[prompts]
 
     def _write(self, i: int, key: Tensor, value: Tensor) -> None:

@@ -167,7 +167,7 @@ class ForwardReader:
         return logits[:, -1]
 
 
-class _Keys(DynamicLayer):
+class _Keys(DynamicLayer):  # type: ignore[misc]
     """Keys and values of one layer: as the prompts left them, and from `open` on in buffers that are written into."""
 
     def __init__(self) -> None:

@@ -72,7 +72,7 @@ def _difference(a: Any, b: Any) -> str:
     for name in SPECIAL:
         if getattr(a, name, None) != getattr(b, name, None):
             return f"{name} is {getattr(a, name, None)!r} in one and {getattr(b, name, None)!r} in the other"
-    inner = [getattr(made, "backend_tokenizer", None) for made in (a, b)]
+    inner: list[Any] = [getattr(made, "backend_tokenizer", None) for made in (a, b)]
     if all(hasattr(made, "to_str") for made in inner):
         ours, theirs = (json.loads(made.to_str()) for made in inner)
         for part in PARTS:

@@ -55,7 +55,7 @@ def score_trees(
     scored = [i for i, (row, start) in enumerate(zip(rows, starts, strict=True)) if start < len(row)]
     if not scored:
         return scores
-    header = _header([rows[i] for i in scored], min(starts[i] for i in scored))
+    header = _header([list(rows[i]) for i in scored], min(starts[i] for i in scored))
     parts = [rows[i][len(header) :] for i in scored]
     firsts = [starts[i] - len(header) for i in scored]
     grown = trees(parts)
@@ -87,10 +87,10 @@ def score_trees(
     return scores
 
 
-def _header(rows: Sequence[Sequence[int]], first: int) -> list[int]:
+def _header(rows: list[list[int]], first: int) -> list[int]:
     """Return the tokens that all rows begin with, where they are many, without the last token before the scored ones."""
     length = min(common(min(rows), max(rows)), first - 1)  # the least and the greatest share least
-    return list(rows[0][:length]) if length >= HEADER else []
+    return rows[0][:length] if length >= HEADER else []
 
 
 def _read_header(model: Any, header: list[int]) -> list[tuple[Tensor, Tensor]]:
@@ -131,7 +131,7 @@ def _logits(
     return logits
 
 
-class _Before(DynamicLayer):
+class _Before(DynamicLayer):  # type: ignore[misc]
     """The keys and values of a header before those of each of several trees."""
 
     def __init__(self, keys: Tensor, values: Tensor, rows: int) -> None:
