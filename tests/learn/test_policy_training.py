@@ -379,6 +379,7 @@ BAD = {
     "beta": ({"beta": -1.0}, ConfigError, r"beta of train_policy must be at least 0, got -1\.0"),
     "batches": ({"updates": 3}, ConfigError, "the 16 answers of a round must go into 3 equal batches"),
     "prompts": ({"prompts_a_round": 6}, DataError, "draws 6 prompts a round from at least as many, got 5"),
+    "empty prompt": ({"prompts": ["1", ""], "prompts_a_round": 2}, DataError, "got none for prompt 1"),
     "temperature": ({"temperature": 0.0}, ConfigError, "temperature of train_policy must be greater than 0"),
     "sample": (
         {"sample": lambda m, rows, k, g: [[[1]]] * len(rows)},
@@ -402,6 +403,6 @@ BAD = {
 @pytest.mark.parametrize("name", BAD)
 def test_bad_input(name):
     options, error, message = BAD[name]
-    given = {"model": llama(), "reward": sevens, "rounds": 2, **SMALL, **options}
+    given = {"model": llama(), "prompts": PROMPTS, "reward": sevens, "rounds": 2, **SMALL, **options}
     with pytest.raises(error, match=message):
-        train_policy(tokenizer=Digits(), prompts=PROMPTS, **given)
+        train_policy(tokenizer=Digits(), **given)

@@ -276,6 +276,30 @@ def test_half_precision_trains_near_single_precision_and_keeps_single_weights():
     assert half == pytest.approx(single, rel=0.05, abs=0.02)
 
 
+def test_a_round_is_read_in_the_precision_of_the_steps():
+    def work(rank):
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Embedding(8, 8), nn.Linear(8, 8))
+        history = train_policy(
+            net,
+            Digits(),
+            ["12", "3"],
+            lambda prompts, answers: [answer.count("7") for answer in answers],
+            method="grpo",
+            rounds=1,
+            prompts_a_round=2,
+            samples=8,
+            beta=0.0,
+            max_tokens=4,
+            accelerator=Accelerator(cpu=True, mixed_precision="bf16"),
+        )
+        return history.loss, history.parts["reward"]
+
+    (((loss,), (reward,)),) = in_processes(1, work)
+    assert reward > 0
+    assert abs(loss) < 1e-6  # the ratios are 1, and advantages have mean 0
+
+
 def accelerator(**parts):
     defaults = {
         "num_processes": 1,

@@ -15,6 +15,8 @@ from concordant.core.errors import ConfigError, DataError
 from concordant.learn import TokenBatches, answer_nll, answer_rows, sft, train
 from concordant.learn.loop import own_generator
 from concordant.learn.sequences import prompt_rows
+from concordant.models.tokens import Tokens
+from concordant.pocket.tokenizer import pocket_tokenizer
 
 CPU = torch.device("cpu")
 MAKE = {
@@ -208,6 +210,20 @@ def test_rows_of_texts_and_conversations():
     ((joint, n),) = answer_rows(tokenizer, ["one an"], ["d two"])  # the answer begins within the last word
     assert (decoded(tokenizer, joint[:n]), decoded(tokenizer, joint[n:])) == ("<s> one", "and two </s>")
     assert answer_rows(tokenizer, [], []) == []
+
+
+def test_rows_agree_with_how_answers_are_scored_and_templates_of_transformers():
+    tokenizer = pocket_tokenizer()
+    texts, answers = ["what is 3 + 4 ?", "name a color ."], [" 7", " red"]
+    scored, starts = Tokens(tokenizer).encode_pairs(texts, answers)
+    assert answer_rows(tokenizer, texts, answers) == [
+        ([*ids, tokenizer.eos_token_id], start) for ids, start in zip(scored, starts, strict=True)
+    ]
+    chats = [[{"role": "user", "content": text}] for text in texts]
+    assert prompt_rows(tokenizer, chats) == Tokens(tokenizer).encode(chats)
+    ((ids, n), _) = answer_rows(tokenizer, chats, ["7", "red"])
+    assert tokenizer.decode(ids[:n]) == "<bos> <user> what is 3 + 4 ? <assistant>"
+    assert tokenizer.decode(ids[n:]) == "7 <eos>"
 
 
 BAD = {

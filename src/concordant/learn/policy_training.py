@@ -137,6 +137,25 @@ def train_policy(
     Ahmadian et al., "Back to Basics: Revisiting REINFORCE Style Optimization", 2024; Shao et al., "DeepSeekMath", 2024;
     Schulman et al., "Proximal Policy Optimization Algorithms", 2017; Ziegler et al., "Fine-Tuning Language Models from
     Human Preferences", 2019.
+
+    Examples
+    --------
+    >>> from functools import partial
+    >>> import tokenizers, torch, transformers
+    >>> from concordant.learn.loop import own_generator
+    >>> words = tokenizers.Tokenizer(tokenizers.models.WordLevel({"say": 0, "yes": 1, "no": 2}, "no"))
+    >>> words.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    >>> tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=words)
+    >>> sizes = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    >>> with own_generator(torch.device("cpu"), 0):
+    ...     model = transformers.LlamaForCausalLM(transformers.LlamaConfig(vocab_size=3, **sizes))
+    >>> def agreement(prompts, answers):
+    ...     return [answer.count("yes") for answer in answers]
+    >>> adam = partial(torch.optim.Adam, lr=0.02)
+    >>> options = {"rounds": 20, "prompts_a_round": 1, "samples": 8, "max_tokens": 3, "optimizer": adam}
+    >>> history = train_policy(model, tokenizer, ["say"], agreement, method="grpo", **options)
+    >>> history.parts["reward"][0] < 2 < history.parts["reward"][-1]
+    True
     """
     _check_counts(rounds=rounds, prompts_a_round=prompts_a_round, samples=samples)
     _check_counts(inner_epochs=inner_epochs, updates=updates, accumulate=accumulate)
@@ -152,7 +171,13 @@ def train_policy(
     if n_answers % n_batches:
         message = f"the {n_answers} answers of a round must go into {n_batches} equal batches (updates times accumulate)"
         raise ConfigError(message)
+    rows = prompt_rows(tokenizer, prompts)
+    if not all(rows):
+        message = f"train_policy needs prompts of at least one token, got none for prompt {rows.index([])}"
+        raise DataError(message)
     team = Processes(accelerator, accumulate)
+    if team.device is not None:
+        team.begin_alike(model.to(team.device))  # before the reference is copied
     is_ppo, average = method == "ppo", AVERAGES[method]
     if beta and reference is None:
         reference = deepcopy(model).requires_grad_(False)
@@ -161,7 +186,7 @@ def train_policy(
         model=policy,
         reference=reference if beta else None,
         prompts=prompts,
-        rows=prompt_rows(tokenizer, prompts),
+        rows=rows,
         reward=reward,
         decode=partial(tokenizer.decode, skip_special_tokens=True),
         sample=sample

@@ -105,7 +105,10 @@ class Rollouts:
         own = child_seeds(seed, self.team.n)[self.team.rank]
         made: list[dict[str, Tensor]] | ConcordantError
         try:
-            made = self._made(chosen[self.team.rank :: self.team.n], own)
+            with (
+                self.team.precision()
+            ):  # of the steps: else no probability would be the one that is learnt from
+                made = self._made(chosen[self.team.rank :: self.team.n], own)
         except ConcordantError as error:  # the others wait to hear from this process
             made = error
         parts = self.team.gathered(made)
