@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from concordant.versions.averages import interpolated_weights as interpolated_weights
     from concordant.versions.muscle import CompatibleUpdate as CompatibleUpdate
     from concordant.versions.muscle import compatible_update as compatible_update
+    from concordant.versions.muscle_adapter import compatible_adapter as compatible_adapter
 
 _HOME = {
     "CompatibleUpdate": "muscle",
+    "compatible_adapter": "muscle_adapter",
     "compatible_update": "muscle",
     "ensemble_log_probabilities": "averages",
     "interpolated_weights": "averages",
