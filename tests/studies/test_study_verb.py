@@ -65,7 +65,12 @@ def test_it_prints_claims_and_measurements_and_writes_a_page(tmp_path):
         f"about {done_json(tmp_path)['claims'][2]['needed_n']} seeds would decide it",
     ]
     assert "score each 0.500 0.433 to 0.567 7" in lines
-    assert any(line.startswith("curve_error mean at 5 ") for line in lines)
+    (curve,) = [line for line in lines if line.startswith("curve_error of mean at 5: ")]
+    assert [part.split(": ")[0] for part in curve.removeprefix("curve_error of mean at ").split(" · ")] == [
+        "5",
+        "10",
+        "25",
+    ]
     assert lines[-1] == f"report: {tmp_path / 'runs/studies/toy-mean-smoke/report.html'}"
     assert (tmp_path / "runs/studies/toy-mean-smoke/report.html").stat().st_size > 10_000
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -77,20 +78,29 @@ def _claims(result: StudyResult) -> Table:
     return table
 
 
-def _measured(result: StudyResult) -> Table:
+def _measured(result: StudyResult) -> Group:
     table = _table("metric", "method")
     for name in ("mean", "95 % interval", "n"):
         table.add_column(Text(name), justify="right", no_wrap=True)
-    rows = [(*method_and_metric(name), estimate) for name, estimate in result.measured().items()]
-    order = list(dict.fromkeys(metric for _, metric, _, _ in rows))
+    points: list[tuple[str, str, tuple[str, str, str]]] = []
+    curves: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for name, estimate in result.measured().items():
+        method, metric, x = method_and_metric(name)
+        if x is None:
+            points.append((metric, method, (value_text(estimate), interval_text(estimate), str(estimate.n))))
+        else:  # of a curve the means alone: its intervals are on the page
+            curves.setdefault((metric, method), []).append((x, value_text(estimate)))
+    order = list(dict.fromkeys(metric for metric, _, _ in points))
     before = None
-    for method, metric, x, estimate in sorted(rows, key=lambda row: order.index(row[1])):
-        head = metric if metric != before else ""
-        name = method if x is None else f"{method} at {x}"
-        cells = (head, name, value_text(estimate), interval_text(estimate), str(estimate.n))
-        table.add_row(*map(Text, cells))
+    for metric, method, cells in sorted(points, key=lambda row: order.index(row[0])):
+        table.add_row(*map(Text, ("" if metric == before else metric, method, *cells)))
         before = metric
-    return table
+    return Group(table, *(_curve(*names, values) for names, values in curves.items()))
+
+
+def _curve(metric: str, method: str, points: list[tuple[str, str]]) -> Text:
+    values = " · ".join(f"{x}: {value}" for x, value in points)
+    return Text.assemble((f"{metric} of {method} at  ", "dim"), values)
 
 
 def _table(*columns: str) -> Table:

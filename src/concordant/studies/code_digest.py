@@ -1,8 +1,8 @@
 """A digest of the code that a study's numbers come from, so that results of other code are not mixed with them.
 
 It covers the study's own module and, as far as import statements tell, the modules of this package and of the study's
-own package that it stands on, with the data files (the shipped models) of the packages among them. Docstrings do not
-count, nor does the study's decorator: claims are judged from the measurements when these are read.
+own package that it stands on, with the data files of the packages among them: shipped models, recorded trials.
+Docstrings do not count, nor does the study's decorator: claims are judged from the measurements when these are read.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ def code_digest(study: Study) -> str:
     state.update(_without_decorator(own.read_text(encoding="utf-8"), study.function.__name__).encode())
     for name in sorted(found):
         state.update(f"{name} {_code_of(found[name])}\n".encode())
-    packages = {path.relative_to(ROOT).parts[0] for path in found.values() if path.is_relative_to(ROOT)}
+    ours = [path for path in (own, *found.values()) if path.is_relative_to(ROOT)]
+    packages = {path.relative_to(ROOT).parts[0] for path in ours}
     for path in sorted(_data_files(packages)):
         state.update(f"{path.relative_to(ROOT).as_posix()} {_digest(path.read_bytes())}\n".encode())
     return state.hexdigest()
@@ -138,8 +139,9 @@ def _file(module: str, roots: dict[str, Path]) -> Path | None:
 
 
 def _data_files(packages: set[str]) -> Iterator[Path]:
-    for package in packages - {"studies", "report"}:
-        folder = ROOT / package
+    for package in packages - {"report"}:
+        # Of the studies, what they measure: the catalogue and the evidence follow from them.
+        folder = ROOT / "studies" / "data" if package == "studies" else ROOT / package
         files = folder.rglob("*") if folder.is_dir() else ()
         yield from (path for path in files if path.is_file() and path.suffix not in (".py", ".pyc"))
 

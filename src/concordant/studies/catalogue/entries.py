@@ -242,21 +242,12 @@ def _entry(row: Any, counterpart: Counterpart, number: int) -> Entry:
     try:
         values = _values(row, Entry, without=("counterpart",))
         values["claims"] = tuple(
-            EntryClaim(**_values(_without_state(claim), EntryClaim, without=("state",)))
-            for claim in values["claims"]
+            EntryClaim(**_values(claim, EntryClaim, without=("state",))) for claim in values["claims"]
         )
         return Entry(counterpart=counterpart, **values)
     except ValueError as error:
         message = f"entry {slug} in the catalogue of {counterpart}: {error}"
         raise DataError(message) from None
-
-
-def _without_state(claim: Any) -> Any:
-    return (
-        {key: claim[key] for key in claim if (key, claim[key]) != ("state", "not run")}
-        if isinstance(claim, dict)
-        else claim
-    )
 
 
 def _values(row: Any, kind: type[Entry | EntryClaim], without: tuple[str, ...] = ()) -> dict[str, Any]:
