@@ -100,9 +100,9 @@ MIXES: dict[str, Mix] = {
         _EVEN | {"facts": 4.0, "choice": 3.0, "dialogues": 1.5, "styles": 1.5},
     ),
     "chat-v2": Mix(
-        "the update of v1: replies show their steps, reasoning comes more often, and few facts are left",
+        "the update of v1: replies show their steps, reasoning comes more often, facts, choices and styles less",
         _EVEN
-        | {"facts": 0.25, "choice": 0.25, "dialogues": 0.25, "styles": 0.5}
+        | {"choice": 1.5, "dialogues": 0.5, "styles": 0.5, "arithmetic": 2.0}
         | {"worked": 2.0, "programs": 1.0, "siblings": 1.5, "ordering": 1.5, "beliefs": 1.2},
         dict.fromkeys(_STEPS, 1.0),
     ),

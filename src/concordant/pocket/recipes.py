@@ -68,8 +68,12 @@ class Recipe:
 SIZES = {"250k": Size(80, 3, 4, 192), "1m": Size(128, 5, 4, 320), "3m": Size(208, 5, 4, 624)}
 """About 0.28, 1.04 and 2.98 million parameters."""
 
-TOKENS = {"250k": (6, 1.5), "1m": (12, 3), "3m": (4.5, 1.5)}
-"""Millions of tokens for the base, and for each chat model that starts from it."""
+TOKENS = {
+    "250k": {"base": 6.0, "chat-v1": 1.5, "chat-v2": 2.5},
+    "1m": {"base": 12.0, "chat-v1": 3.0, "chat-v2": 5.0},
+    "3m": {"base": 4.5, "chat-v1": 1.5, "chat-v2": 2.0},
+}
+"""Millions of tokens of each stage; the chat models start from the base."""
 
 RATES = {"250k": (4e-3, 2e-3), "1m": (3e-3, 1.5e-3), "3m": (2e-3, 1e-3)}
 """Highest learning rates, of the base and of the chat models."""
@@ -87,7 +91,7 @@ def _recipe(size: str, stage: str) -> Recipe:
         SIZES[size],
         MIXES[stage],
         f"{size}-base" if of_chat else None,
-        round(TOKENS[size][of_chat] * 1e6),
+        round(TOKENS[size][stage] * 1e6),
         RATES[size][of_chat],
         seed=list(MIXES).index(stage),
     )
