@@ -18,8 +18,9 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group dev --group docs
 	@touch $(STAMP)
 
-demo: $(STAMP)  ## the main job on real data: an old model, its update, and what the update changed
+demo: $(STAMP)  ## the main job on real data: a classifier and a language model, their updates, and what those changed
 	@$(BIN)/python examples/model_update.py
+	@$(BIN)/python examples/language_model_update.py
 
 test: lint types contracts unit docs  ## all that CI runs
 
