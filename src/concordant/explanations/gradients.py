@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from concordant.core.errors import ConfigError, DataError
-from concordant.explanations.series_model import Latent, Series, as_series_model, evaluating
+from concordant.explanations.series_model import Series, SeriesModel, as_series_model, evaluating
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,8 +28,6 @@ class Gradient:
         A torch module that maps ``(batch, time, channel)`` to logits, or a `SeriesModel`.
     absolute
         Whether the sign is dropped, as in saliency maps.
-    latent
-        Not used; taken so that all explainers are made alike.
 
     References
     ----------
@@ -43,8 +41,8 @@ class Gradient:
     (3, 50, 1)
     """
 
-    def __init__(self, classifier: nn.Module, *, absolute: bool = True, latent: Latent | None = None) -> None:
-        self.model, self.absolute = as_series_model(classifier, latent=latent), absolute
+    def __init__(self, classifier: nn.Module, *, absolute: bool = True) -> None:
+        self.model, self.absolute = as_series_model(classifier), absolute
 
     def explain(
         self, x: Series, classes: Series | None = None, *, batch_size: int = 512
@@ -75,7 +73,9 @@ class Gradient:
             slopes = torch.cat(
                 [
                     _slopes(self.model, rows, target)
-                    for rows, target in zip(series.split(batch_size), targets.split(batch_size), strict=True)
+                    for rows, target in zip(
+                        torch.split(series, batch_size), torch.split(targets, batch_size), strict=True
+                    )
                 ]
             )
         return (slopes.abs() if self.absolute else slopes).numpy(force=True)
@@ -98,8 +98,6 @@ class IntegratedGradients:
         A number, or an array of shape ``(time, channel)``.
     absolute
         Whether the sign is dropped.
-    latent
-        Not used; taken so that all explainers are made alike.
 
     Raises
     ------
@@ -129,12 +127,11 @@ class IntegratedGradients:
         steps: int = 50,
         baseline: float | Series = 0.0,
         absolute: bool = False,
-        latent: Latent | None = None,
     ) -> None:
         if steps < 1:
             message = f"steps of IntegratedGradients must be at least 1, got {steps}"
             raise ConfigError(message)
-        self.model, self.steps, self.absolute = as_series_model(classifier, latent=latent), steps, absolute
+        self.model, self.steps, self.absolute = as_series_model(classifier), steps, absolute
         self.baseline = baseline
 
     def explain(
@@ -177,7 +174,9 @@ class IntegratedGradients:
         rows_a_pass = max(1, batch_size // self.steps)
         averages = []
         with evaluating(self.model):
-            for part, target in zip(way.split(rows_a_pass), targets.split(rows_a_pass), strict=True):
+            for part, target in zip(
+                torch.split(way, rows_a_pass), torch.split(targets, rows_a_pass), strict=True
+            ):
                 line = start + points[:, None, None, None] * part  # (points, rows, time, channel)
                 slopes = _slopes(self.model, line.flatten(0, 1), target.repeat(self.steps))
                 averages.append(torch.tensordot(weights, slopes.view_as(line), dims=1))
@@ -185,15 +184,15 @@ class IntegratedGradients:
         return (attribution.abs() if self.absolute else attribution).numpy(force=True)
 
 
-def _slopes(model: nn.Module, x: Tensor, targets: Tensor) -> Tensor:
+def _slopes(model: SeriesModel, x: Tensor, targets: Tensor) -> Tensor:
     x = x.detach().requires_grad_()
     with torch.enable_grad():
         chosen = model(x)[0].gather(1, targets[:, None]).sum()
-        (slopes,) = torch.autograd.grad(chosen, x)
+        slopes: Tensor = torch.autograd.grad(chosen, x)[0]
     return slopes
 
 
-def _targets(model: nn.Module, x: Tensor, classes: Series | None) -> Tensor:
+def _targets(model: SeriesModel, x: Tensor, classes: Series | None) -> Tensor:
     logits = model.behaviour(x)[0]
     if classes is None:
         return logits.argmax(-1)

@@ -71,8 +71,7 @@ def stratified_rows(classes: Tensor, n: int, generator: torch.Generator) -> Tens
     shuffled = classes.cpu()[order]
     # The rank of a row within its class: the first of every class come first, then the second of every class.
     by_class = shuffled.argsort(stable=True)
-    sizes = shuffled[by_class].unique_consecutive(return_counts=True)[1]
-    ranks = torch.cat([torch.arange(size) for size in sizes.tolist()])
+    ranks = torch.cat([torch.arange(size) for size in shuffled.bincount().tolist()])
     return order[by_class[ranks.argsort(stable=True)]][:n]
 
 

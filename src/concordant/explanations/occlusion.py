@@ -15,7 +15,7 @@ import torch
 
 from concordant.core.errors import ConfigError, DataError
 from concordant.explanations.masking import Baseline, Masking, masked, masking_of
-from concordant.explanations.series_model import Latent, Series, SeriesModel, as_series_model
+from concordant.explanations.series_model import Series, SeriesModel, as_series_model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,7 +59,6 @@ def occlusion_curve(
     training: Series,
     quantiles: Sequence[float] = QUANTILES,
     seed: int = 0,
-    latent: Latent | None = None,
 ) -> OcclusionCurve:
     """Return how well the classifier does when only the most important numbers of each series are kept.
 
@@ -79,8 +78,6 @@ def occlusion_curve(
         Shares that are dropped, in [0, 1].
     seed
         Decides the replacements, the same for all quantiles, and the order of equal attributions.
-    latent
-        Not needed; for a classifier that is passed with one.
 
     Raises
     ------
@@ -106,7 +103,7 @@ def occlusion_curve(
     """
     from sklearn.metrics import average_precision_score, roc_auc_score
 
-    model = as_series_model(classifier, latent=latent)
+    model = as_series_model(classifier)
     series, baseline = _checked(model, x, training)
     wanted = np.asarray(labels)
     classes = np.unique(wanted)

@@ -164,7 +164,7 @@ class SeriesModel(nn.Module):
         with evaluating(self), torch.no_grad():
             parts = [
                 self(rows, None if keep is None else keep[i * batch_size : (i + 1) * batch_size])
-                for i, rows in enumerate(x.split(batch_size))
+                for i, rows in enumerate(torch.split(x, batch_size))
             ]
         logits = torch.cat([part[0] for part in parts])
         return logits, None if parts[0][1] is None else torch.cat([part[1] for part in parts])
@@ -216,7 +216,7 @@ class evaluating:
             part.training = training
 
 
-def as_series_model(model: nn.Module, **options: Any) -> SeriesModel:
+def as_series_model(model: Any, **options: Any) -> SeriesModel:
     """Return a `SeriesModel` as it is, or one about a module; options are those of `SeriesModel`.
 
     Raises

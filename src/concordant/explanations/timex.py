@@ -200,7 +200,7 @@ class TimeX:
         series = self.model.checked(x)
         seen = self._reference(series)
         classes = seen.probabilities.argmax(-1)
-        if len(classes.unique()) < 2:
+        if classes.min() == classes.max():
             message = (
                 f"TimeX compares how a classifier tells series apart, and the {type(self.model.module).__name__} gives all "
                 f"{len(series)} series class {int(classes[0])}"
@@ -345,9 +345,10 @@ class TimeX:
 
     def _log_odds(self, x: Tensor, batch_size: int = 512) -> Tensor:
         with evaluating(self._net), torch.no_grad():
-            return torch.cat([self._net.masks(rows) for rows in x.split(batch_size)])
+            return torch.cat([self._net.masks(rows) for rows in torch.split(x, batch_size)])
 
-    def _loss(self, net: _Net, batch: tuple[Tensor, Tensor, Tensor]) -> dict[str, Tensor]:
+    def _loss(self, net: nn.Module, batch: tuple[Tensor, Tensor, Tensor]) -> dict[str, Tensor]:
+        assert isinstance(net, _Net)
         x, latent, probabilities = batch
         generator = (
             torch.default_generator

@@ -78,7 +78,8 @@ def connection_loss(p: Tensor, form: Connection = "absolute") -> Tensor:
         return p.new_zeros(())
     jumps = p.diff(dim=1)
     if form == "norm":
-        return torch.linalg.vector_norm(jumps) / jumps.numel()
+        norm: Tensor = torch.linalg.vector_norm(jumps)
+        return norm / jumps.numel()
     return jumps.abs().mean()
 
 
