@@ -188,8 +188,17 @@ class TestRounds:
         ):
             with pytest.raises(ModelError, match=message):
                 self_rewarding(0, 1, [{"a": "?"}], **made, score=lambda m, p, a, s=scores: s)
-        with pytest.raises(DataError, match="round 1 of self-rewarding has no prompt with two answers"):
-            self_rewarding(0, 1, [{"a": "?"}], **made, score=lambda m, p, a: [[1, 1]])
+
+    def test_a_round_without_pairs_leaves_the_model_alone(self):
+        first, second = self_rewarding(
+            0,
+            1,
+            [{"a": "?"}, {"b": "?"}],
+            sample=lambda m, p, s: [["x", "y"]],
+            score=lambda m, p, a: [[1, 1]],
+            train=lambda m, p, s: m + 1,
+        )
+        assert (first.model, second.model, len(first.pairs)) == (1, 1, 0)
 
 
 class TestLinearWorld:

@@ -258,14 +258,13 @@ def self_rewarding(
     Returns
     -------
     list of Round
-        The rounds in order; the last one holds the final model.
+        The rounds in order; the last one holds the final model. A round in which no prompt has two answers of
+        different reward has no pairs, and leaves the model as it is.
 
     Raises
     ------
     ModelError
         If a prompt gets no answer, or the scores do not fit the answers.
-    DataError
-        If no prompt of a round has two answers of different reward: there is nothing to learn from.
     ConfigError
         If a label is outside [0, 1].
 
@@ -302,12 +301,7 @@ def self_rewarding(
         judged = own if judge is None else _fitting("judge", ids, answers, judge(prompts, answers))
         believed = np.full(len(ids), float(labels)) if isinstance(labels, int | float) else labels(agreement)
         pairs = best_and_worst(share, dict(zip(ids, answers, strict=True)), judged, believed)
-        if not len(pairs):
-            message = (
-                f"round {number + 1} of self-rewarding has no prompt with two answers of different reward"
-            )
-            raise DataError(message)
-        previous, current = current, train(current, pairs, training_seed)
+        previous, current = current, train(current, pairs, training_seed) if len(pairs) else current
         rounds.append(Round(current, agreement, pairs))
     return rounds
 

@@ -32,9 +32,9 @@ def sampled_answers(
     temperature: float = 0.8,
     max_tokens: int = 32,
 ) -> list[list[str]]:
-    """Sample n answers to each prompt, in the words that can be asked about: white space at the ends is cut."""
+    """Sample n answers to each prompt."""
     made = model.generate(prompts, n=n, temperature=temperature, max_tokens=max_tokens, seed=seed)
-    return [[completion.text.strip() for completion in row] for row in made]
+    return [[completion.text for completion in row] for row in made]
 
 
 def scored_answers(
@@ -42,8 +42,7 @@ def scored_answers(
 ) -> list[list[float]]:
     """Return the log-probability of each answer, nats, summed over its tokens; equal answers are scored once."""
     asked = [(i, text) for i, row in enumerate(answers) for text in dict.fromkeys(row)]
-    texts = [f" {text}" if text else "" for _, text in asked]
-    scores = model.score([prompts[i] for i, _ in asked], texts)
+    scores = model.score([prompts[i] for i, _ in asked], [text for _, text in asked])
     known = {one: float(score.sum()) for one, score in zip(asked, scores, strict=True)}
     return [[known[i, text] for text in row] for i, row in enumerate(answers)]
 
