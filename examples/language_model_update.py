@@ -37,7 +37,7 @@ def main() -> int:
             "variants.option_order": "agreement_score >= 0.9",
             "variants.reworded": "agreement_score >= 0.9",
         },
-        grade=pocket.verified,
+        grade=pocket.grader(),
         slices=["skill"],
         request=cc.Request(max_tokens=pocket.MAX_ANSWER_WORDS),
         title="pocket chat, v1 to v2",

@@ -6,10 +6,11 @@ Nothing here imports torch, tokenizers or transformers before `pocket_tokenizer`
 
 from __future__ import annotations
 
+from concordant.pocket.grading import grader, verified
 from concordant.pocket.released import load_pocket, model_folder, released
 from concordant.pocket.sampling import examples, items, rewordings, split_of
 from concordant.pocket.skill import MAX_ANSWER_WORDS, MAX_PROMPT_WORDS, Example, Skill
-from concordant.pocket.skill_table import skill_items, skill_table, verified
+from concordant.pocket.skill_table import skill_items, skill_table
 from concordant.pocket.skills import SKILLS
 from concordant.pocket.tokenizer import CHAT_TEMPLATE, pocket_tokenizer
 from concordant.pocket.vocabulary import VOCABULARY, spaced, unknown_words
@@ -26,6 +27,7 @@ __all__ = [
     "World",
     "draw_world",
     "examples",
+    "grader",
     "items",
     "load_pocket",
     "model_folder",

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
 from concordant.core.model import Request
 from concordant.core.statistics import wilson
+from concordant.pocket.grading import verified
 from concordant.pocket.sampling import items
-from concordant.pocket.skill import MAX_ANSWER_WORDS, Example
+from concordant.pocket.skill import MAX_ANSWER_WORDS
 from concordant.pocket.skills import SKILLS
 
 if TYPE_CHECKING:
@@ -24,33 +25,6 @@ N_ITEMS = 120
 
 REQUEST = Request(max_tokens=MAX_ANSWER_WORDS)
 """How they are asked: greedily, with room for all steps."""
-
-
-def verified(output: object, item: Any) -> bool:
-    """Whether an output is right by the verifier of the item's skill; a grader for `concordant.check`.
-
-    Several answers may be right: any expression that reaches the target, any order of a list. Work before
-    ``answer :`` does not count.
-
-    Parameters
-    ----------
-    output
-        What a model wrote.
-    item
-        An item of `concordant.pocket.items`, with its `skill`, `input` and `choices`.
-
-    Examples
-    --------
-    >>> from concordant.pocket.sampling import items
-    >>> (item,) = items(["countdown"], 1, difficulty=1)
-    >>> verified(SKILLS["countdown"].solve(item.input), item), verified("no idea", item)
-    (True, False)
-    """
-    choices = getattr(item, "choices", None)
-    asked = Example(
-        item.input, "", item.skill, 0, choices=None if choices is None else tuple(choices)
-    ).asked()
-    return SKILLS[item.skill].verify(asked, str(output))
 
 
 def skill_items(n: int = N_ITEMS, *, skills: Sequence[str] | None = None, seed: int = 0) -> Items:
