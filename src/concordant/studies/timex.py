@@ -103,6 +103,12 @@ FULL_SEQ_COMB = Setting(
             direction="higher",
         ),
         Claim(
+            "finds-patterns-better-than-absolute-gradients",
+            better="timex.auprc",
+            than="absolute_integrated_gradients.auprc",
+            direction="higher",
+        ),
+        Claim(
             "finds-patterns-better-than-random", better="timex.auprc", than="random.auprc", direction="higher"
         ),
         Claim(
