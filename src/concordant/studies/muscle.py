@@ -3,20 +3,19 @@
 An old and a new base are taught the same task; the update of the first to the second is then repaired by masked
 distillation. Its rivals are distillation with other masks, further training, an ensemble, and weights between the
 plain update and the one distilled from the old model. The floor is the old base itself, taught again from another
-seed: what it flips, no update is to blame for.
+seed: what it flips, no update is to blame for. At full scale the bases are two language models of yours.
 """
 
 from __future__ import annotations
 
-import copy
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from concordant.studies.study import Claim, Measurements, Scale, study
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
+    from concordant.studies.update_setting import UpdateSetting
     from concordant.versions.muscle import RuleName
 
 FLIPS, ACCURACY = "negative_flip_rate", "accuracy"
@@ -39,28 +38,6 @@ RULES: dict[str, RuleName] = {
 """The masks compared: the method, distillation from the old model alone, and two that need no mistake."""
 
 
-@dataclass(frozen=True)
-class Sizes:
-    """How much is drawn and how long is trained; the set-up of the study at pocket scale by default."""
-
-    task_items: int = 20_000
-    test_items: int = 10_000
-    old_width: int = 32
-    old_items: int = 1_500
-    old_steps: int = 200
-    new_width: int = 128
-    new_items: int = 6_000
-    new_steps: int = 600
-    task_steps: int = 400
-    update_steps: int = 600
-
-
-SIZES = {
-    Scale.smoke: Sizes(1_000, 500, 8, 256, 5, 16, 512, 10, 30, 12),
-    Scale.pocket: Sizes(),
-}
-
-
 @study(
     "muscle",
     claims=[
@@ -75,47 +52,47 @@ SIZES = {
 )
 def muscle(scale: Scale, seed: int) -> Measurements:
     """Measure flips and accuracy of a compatible update, of the plain one and of its rivals."""
-    from concordant.learn import Batches, train
     from concordant.learn.randomness import child_seeds
-    from concordant.studies.concepts import OPTIONS, Concepts, class_loss, taught
     from concordant.versions.averages import ensemble_log_probabilities, interpolated_weights
-    from concordant.versions.muscle import compatible_update
 
-    n = SIZES[scale]
-    seeds = iter(child_seeds(seed, 10))
-    world = Concepts(next(seeds))
-    lessons = Batches(world.items(n.task_items), 256)
-    items, classes = world.items(n.test_items)
-    old_base = world.base(n.old_width, n.old_items, n.old_steps, seed=next(seeds))
-    new_base = world.base(n.new_width, n.new_items, n.new_steps, seed=next(seeds))
-    old = taught(old_base, lessons, n.task_steps, seed=next(seeds))
-    update = taught(new_base, lessons, n.task_steps, seed=next(seeds))
-    models: dict[str, nn.Module] = {
-        "again": taught(old_base, lessons, n.task_steps, seed=next(seeds)),
+    world_seed, old_seed, again_seed, new_seed = child_seeds(seed, 4)
+    setting = _setting(scale, world_seed)
+    old = setting.teach(setting.old_base, old_seed)
+    update = setting.teach(setting.new_base, new_seed)
+    models = {
+        "again": setting.teach(setting.old_base, again_seed),
         "update": update,
+        "longer": setting.further(update),
     }
-
-    further = {"steps": n.update_steps, "seed": next(seeds), **OPTIONS}
-    models["longer"] = copy.deepcopy(update)
-    train(models["longer"], class_loss, lessons, **further)
+    masked: dict[str, float] = {}
     for name, rule in RULES.items():
-        made = compatible_update(old, update, lessons, rule=rule, **further)
-        models[name] = made.model
+        repaired = setting.repair(old, update, rule)
+        models[name] = repaired.model
         if name == "muscle":
-            masked = {f"muscle.masked_rate@{epoch}": rate for epoch, rate in enumerate(made.masked_rates, 1)}
-    models["between"] = copy.deepcopy(update)
-    models["between"].load_state_dict(
-        interpolated_weights(models["distilled"].state_dict(), update.state_dict())
-    )
-
-    said = {name: model(items).detach() for name, model in {"old": old, **models}.items()}
+            rates = enumerate(repaired.masked_rates, 1)
+            masked = {f"muscle.masked_rate@{epoch}": rate for epoch, rate in rates}
+    said = {name: setting.said(model) for name, model in {"old": old, **models}.items()}
     said["ensemble"] = ensemble_log_probabilities(said["old"], said["update"])
+    between = interpolated_weights(models["distilled"].state_dict(), update.state_dict())
+    models["distilled"].load_state_dict(between)
+    said["between"] = setting.said(models["distilled"])
+
     answers = {name: logits.argmax(-1) for name, logits in said.items()}
     before = answers.pop("old")
-    measured = {"old.accuracy": float((before == classes).double().mean())}
+    measured = {"old.accuracy": float((before == setting.right).double().mean())}
     for name, after in answers.items():
-        measured |= flips_of(name, before, after, classes)
+        measured |= flips_of(name, before, after, setting.right)
     return measured | masked
+
+
+def _setting(scale: Scale, seed: int) -> UpdateSetting:
+    if scale is Scale.full:
+        from concordant.studies.language_update import named_setting
+
+        return named_setting(seed=seed)
+    from concordant.studies.update_setting import SMALLEST, ConceptSizes, concepts_setting
+
+    return concepts_setting(SMALLEST if scale is Scale.smoke else ConceptSizes(), seed=seed)
 
 
 def flips_of(name: str, before: Tensor, after: Tensor, classes: Tensor) -> dict[str, float]:

@@ -97,21 +97,44 @@ def compatible_adapter(
     return distilled(student, read, batches, rule=rule, cross_entropy_weight=cross_entropy_weight, **options)
 
 
+def copied_adapter(model: nn.Module) -> nn.Module:
+    """Copy a model with adapters: what is trained is copied, what is frozen is shared.
+
+    Parameters
+    ----------
+    model
+        With adapters in place, by `concordant.learn.add_lora` or of peft.
+
+    Returns
+    -------
+    nn.Module
+        A model whose adapters are its own and can be trained. To merge it, copy it whole first: the weights of the
+        base are those of `model` too.
+
+    Raises
+    ------
+    ModelError
+        If it has no adapters.
+    """
+    if not hasattr(model, "peft_config"):
+        message = f"the {type(model).__name__} has no adapters to copy: add_lora puts them in"
+        raise ModelError(message)
+    frozen = {name: weight for name, weight in model.named_parameters() if ".lora_" not in name}
+    copied = copy.deepcopy(model, memo={id(weight): weight for weight in frozen.values()})
+    for name, weight in copied.named_parameters():
+        if name not in frozen:
+            weight.requires_grad_(True)
+    return copied
+
+
 def _student(new: nn.Module, rank: int | None, seed: int) -> nn.Module:
-    """Copy the new model: what it trains is copied, what is frozen in it is shared."""
     if hasattr(new, "peft_config"):
         if rank is not None:
             message = (
                 f"rank is that of the adapter of the new model, which is copied; leave it out, got {rank}"
             )
             raise ConfigError(message)
-        frozen = {name for name, _ in new.named_parameters() if ".lora_" not in name}
-        shared = {id(weight): weight for name, weight in new.named_parameters() if name in frozen}
-        student = copy.deepcopy(new, memo=dict(shared))
-        for name, weight in student.named_parameters():
-            if name not in frozen:
-                weight.requires_grad_(True)
-        return student
+        return copied_adapter(new)
     if rank is None:
         message = (
             "the new model has no adapter: give the rank of a fresh one, or add_lora to both versions first"
