@@ -6,6 +6,7 @@ import inspect
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -125,18 +126,19 @@ def test_every_grader_agreement_and_perturbation_is_named(name: str) -> None:
 
 
 def commands() -> dict[str, set[str]]:
-    """Return the flags of each verb."""
+    """Return the flags of each verb, those of its own verbs among them."""
     group = typer.main.get_command(main.app)
-    return {
-        verb: {
-            option
-            for parameter in command.params
-            if parameter.param_type_name == "option"
-            for option in (*parameter.opts, *parameter.secondary_opts)
-        }
-        - {"-h", "--help"}
-        for verb, command in group.commands.items()
+    return {verb: flags_of(command) - {"-h", "--help"} for verb, command in group.commands.items()}
+
+
+def flags_of(command: Any) -> set[str]:
+    own = {
+        option
+        for parameter in command.params
+        if parameter.param_type_name == "option"
+        for option in (*parameter.opts, *parameter.secondary_opts)
     }
+    return own.union(*map(flags_of, getattr(command, "commands", {}).values()))
 
 
 def test_every_verb_has_a_section() -> None:

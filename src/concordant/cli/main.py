@@ -16,7 +16,7 @@ import io
 import os
 import sys
 import traceback
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -34,13 +34,14 @@ from concordant.cli.study import study
 from concordant.cli.validate import validate
 from concordant.core.errors import ConcordantError
 
-VERBS = {
+VERBS: dict[str, Any] = {
     "compare": compare,
     "check": check,
     "report": report,
     "validate": validate,
     "list": list_names,
     "study": study,
+    "pocket": pocket,
     "papers": papers,
     "cite": cite,
     "cache": cache,
@@ -179,8 +180,10 @@ def concordant(
 
 
 for _name, _verb in VERBS.items():
-    app.command(_name)(cast("Any", _verb))
-app.add_typer(pocket, name="pocket")
+    if isinstance(_verb, typer.Typer):
+        app.add_typer(_verb, name=_name)
+    else:
+        app.command(_name)(_verb)
 
 
 def main() -> None:

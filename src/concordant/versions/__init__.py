@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from concordant.core.errors import require
 from concordant.versions.flips import Flips as Flips
 from concordant.versions.noise_floor import NoiseFloor as NoiseFloor
 from concordant.versions.scores import Scores as Scores
@@ -35,6 +34,8 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         message = f"module 'concordant.versions' has no attribute {name!r}"
         raise AttributeError(message)
+    from concordant.core.errors import require
+
     require("torch", "torch", "compatible updates")
     value = getattr(importlib.import_module(f"concordant.versions.{_HOME[name]}"), name)
     globals()[name] = value
