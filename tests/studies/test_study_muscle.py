@@ -70,6 +70,15 @@ def test_flips_by_hand() -> None:
     )
 
 
+def test_flips_where_none_can_be() -> None:
+    right = torch.tensor([1, 2, 3])
+    for before, after in ((right, right), (right + 1, right), (right + 1, right + 1)):
+        found = flips_of("new", before, after, right)
+        assert found.keys() == {f"new.{metric}" for metric in MEASURES}
+        assert found["new.negative_flip_rate"] == found["new.relative_negative_flip_rate"] == 0
+        assert found["new.backward_trust_compatibility"] == 1
+
+
 # -- the world ---------------------------------------------------------------------------------------------------
 
 

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from concordant.core.items import Items
-    from concordant.core.model import Prompt
     from concordant.versions.muscle import CompatibleUpdate, RuleName
 
 NAMES = {
@@ -94,10 +93,9 @@ def language_setting(
     """
     same_tokenizer(old, new)
     tokenizer = new.tokens.tokenizer
-    prompts: list[Prompt] = list(lessons.inputs)
+    questioned = lessons.inputs.to_list()
+    prompts = [[{"role": "user", "content": text}] for text in questioned] if recipe.chat else questioned
     space = "" if recipe.chat else " "
-    if recipe.chat:
-        prompts = [[{"role": "user", "content": prompt}] for prompt in prompts]
     options = zip(_choices(lessons), _right(lessons), strict=True)
     answers = [f"{space}{choices[right]}" for choices, right in options]
     batches = TokenBatches(answer_rows(tokenizer, prompts, answers), recipe.tokens)
@@ -174,7 +172,7 @@ def _choices(items: Items) -> list[list[str]]:
 def _right(items: Items) -> list[int]:
     """Return the position of the right option of each item."""
     choices = _choices(items)
-    if items.reference is None:
+    if items.reference is None or items.choices is None:
         message = "compatible updates need items with a reference, the right one of their choices"
         raise DataError(message)
     found = named_option(items.reference, items.choices)

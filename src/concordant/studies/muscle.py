@@ -29,6 +29,9 @@ MEASURES = {
 }
 """What is measured of each method, and what `versions.flips` calls it."""
 
+UNDEFINED = {"backward_trust_compatibility": 1.0, "relative_negative_flip_rate": 0.0}
+"""What stands where nothing was right before, or nothing is wrong now, so that nothing can flip."""
+
 RULES: dict[str, RuleName] = {
     "muscle": "current_wrong",
     "distilled": "all",
@@ -108,4 +111,5 @@ def flips_of(name: str, before: Tensor, after: Tensor, classes: Tensor) -> dict[
     items = Items(pl.DataFrame({"id": places.cast(pl.String), "input": places, "reference": classes.numpy()}))
     old, new = (load(said.numpy().__getitem__, batched=True) for said in (before, after))
     found = check(new, items, [Flips(old)], progress=False, slices=[])["versions.flips"].findings
-    return {f"{name}.{metric}": float(found[measure].value) for metric, measure in MEASURES.items()}
+    values = {metric: found[measure].value for metric, measure in MEASURES.items() if measure in found}
+    return {f"{name}.{metric}": float(value) for metric, value in (UNDEFINED | values).items()}

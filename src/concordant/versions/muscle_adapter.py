@@ -91,8 +91,9 @@ def compatible_adapter(
 
     def read(model: nn.Module, batch: Any) -> Predictions:
         tokens, counts = batch["tokens"], batch["mask"][:, 1:].bool()
-        before = (_said(teacher, tokens)[:, :-1][counts] for teacher in (old_module, new_module))
-        return Predictions(logits_of(model, tokens)[:, :-1][counts], *before, tokens[:, 1:][counts])
+        said_old, said_new = (_said(teacher, tokens)[:, :-1][counts] for teacher in (old_module, new_module))
+        current = logits_of(model, tokens)[:, :-1][counts]
+        return Predictions(current, said_old, said_new, tokens[:, 1:][counts])
 
     return distilled(student, read, batches, rule=rule, cross_entropy_weight=cross_entropy_weight, **options)
 
