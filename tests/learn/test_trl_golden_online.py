@@ -58,7 +58,10 @@ def advantages_of(rows, rewards, estimator):
 
 def grpo_of_sequences(log_p, old, mask, reference, advantages):
     gain = policy_gradient(log_p, advantages, mask, old=old, clip=(0.1, 0.2), average="sequences")
-    divergence = torch.where(mask, kl_estimate(log_p, reference), 0.0).sum(-1) / mask.sum(-1)
+    # TRL weights the divergence by the ratio to the policy that sampled, which corrects the bias of its gradient.
+    divergence = torch.where(mask, kl_estimate(log_p, reference) * (log_p - old).exp(), 0.0).sum(
+        -1
+    ) / mask.sum(-1)
     return gain + 0.04 * divergence.mean()
 
 
