@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import average_precision_score, roc_auc_score
 from torch import nn
 
 from concordant.core.errors import ConfigError, DataError
@@ -57,6 +58,22 @@ def test_the_true_explanation_is_enough_and_a_wrong_one_is_not():
     assert wrong.accuracy[0] == wrong.agreement[0] == 1.0  # nothing is dropped
     assert 0.4 < wrong.auroc[1] < 0.6
     assert 0.4 < wrong.agreement[1] < 0.6
+
+
+def test_ranks_of_classes_are_those_of_scikit_learn():
+    generator = np.random.default_rng(0)
+    logits = generator.normal(size=(60, 3)).round(1).astype(np.float32)  # with ties
+
+    class Given(nn.Module):
+        def forward(self, x):
+            return torch.log_softmax(x[:, 0], dim=-1)
+
+    x, labels = logits[:, None], np.arange(60) % 3
+    curve = occlusion_curve(Given(), x, labels, np.ones_like(x), training=x, quantiles=(0.0,))
+    p = torch.tensor(logits).softmax(-1).numpy()
+    assert curve.auroc[0] == pytest.approx(np.mean([roc_auc_score(labels == c, p[:, c]) for c in range(3)]))
+    expected = np.mean([average_precision_score(labels == c, p[:, c]) for c in range(3)])
+    assert curve.auprc[0] == pytest.approx(expected)
 
 
 def test_a_curve_by_hand():

@@ -15,6 +15,7 @@ import torch
 
 from concordant.core.errors import ConfigError, DataError
 from concordant.explanations.masking import Baseline, Masking, masked, masking_of
+from concordant.explanations.saliency_metrics import saliency_scores
 from concordant.explanations.series_model import Series, SeriesModel, as_series_model
 
 if TYPE_CHECKING:
@@ -101,8 +102,6 @@ def occlusion_curve(
     >>> len(curve.auroc)
     2
     """
-    from sklearn.metrics import average_precision_score, roc_auc_score
-
     model = as_series_model(classifier)
     series, baseline = _checked(model, x, training)
     wanted = np.asarray(labels)
@@ -123,8 +122,9 @@ def occlusion_curve(
             raise DataError(message)
         logits = _logits(model, series, kept, _replacing(model), baseline, seed)
         p, found = logits.softmax(-1).numpy(force=True), logits.argmax(-1)
-        for name, score in (("auroc", roc_auc_score), ("auprc", average_precision_score)):
-            columns[name].append(float(np.mean([score(wanted == c, p[:, c]) for c in classes])))
+        values, hits = p[:, classes].T, wanted == classes[:, None]
+        columns["auroc"].append(float(_auroc(values, hits).mean()))
+        columns["auprc"].append(float(saliency_scores(values, hits).auprc.mean()))
         columns["accuracy"].append(float((found.numpy(force=True) == wanted).mean()))
         columns["agreement"].append(float((found == before).float().mean()))
     return OcclusionCurve(tuple(quantiles), **{name: tuple(values) for name, values in columns.items()})
@@ -223,6 +223,21 @@ def shuffled_masks(masks: ArrayLike, seed: int) -> NDArray[np.float32]:
     """
     values = np.asarray(masks, np.float32)
     return np.random.default_rng(seed).permuted(values.reshape(len(values), -1), axis=1).reshape(values.shape)
+
+
+def _auroc(values: NDArray[np.float64], hits: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the share of pairs of a hit and another in each row in which the hit is higher; equal ones count half."""
+    ordered = np.sort(values, axis=1)
+    ranks = np.stack(
+        [
+            np.searchsorted(row, of, "left") + np.searchsorted(row, of, "right") + 1
+            for row, of in zip(ordered, values, strict=True)
+        ]
+    )
+    n_hits = hits.sum(1)
+    above = (ranks * hits).sum(1) / 2 - n_hits * (n_hits + 1) / 2
+    result: NDArray[np.float64] = above / (n_hits * (hits.shape[1] - n_hits))
+    return result
 
 
 def _checked(model: SeriesModel, x: Series, training: Series) -> tuple[Tensor, Baseline]:

@@ -18,21 +18,17 @@ Queen et al., "Encoding Time-Series Explanations through Self-Supervised Model B
 
 from __future__ import annotations
 
-import copy
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import relu
 
 from concordant.core.errors import ConfigError, DataError
 from concordant.explanations.best_weights import BestWeights
 from concordant.explanations.landmarks import Landmarks, found_landmarks, nearest_landmark, stratified_rows
-from concordant.explanations.mask_generator import MaskGenerator
 from concordant.explanations.masking import Baseline, Masking, masked, masking_of
-from concordant.explanations.series_model import Latent, Series, SeriesModel, as_series_model, evaluating
+from concordant.explanations.series_model import Latent, Series, as_series_model, evaluating
 from concordant.explanations.timex_loss import (
     Connection,
     LabelRelation,
@@ -40,11 +36,11 @@ from concordant.explanations.timex_loss import (
     mask_size_loss,
     scalar_label_loss,
 )
+from concordant.explanations.timex_network import Behaviour, TimeXNetwork
 from concordant.learn.batches import Batches
 from concordant.learn.loop import train
 from concordant.learn.losses.relational import gram_loss, pairwise_jensen_shannon_loss
 from concordant.learn.networks.masks import straight_through
-from concordant.learn.networks.mlp import MLP
 from concordant.learn.randomness import child_seeds
 
 if TYPE_CHECKING:
@@ -52,14 +48,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from concordant.learn.history import History
-
-
-@dataclass(frozen=True)
-class Behaviour:
-    """What a classifier does with series: latents of shape ``(n, d)``, probabilities of shape ``(n, classes)``."""
-
-    latent: Tensor
-    probabilities: Tensor
 
 
 class TimeX:
@@ -177,7 +165,7 @@ class TimeX:
         self.optimizer = partial(torch.optim.AdamW, lr=learning_rate, weight_decay=weight_decay, fused=True)
         self.seed, self.progress = seed, progress
         self.history: History | None = None
-        self._net: _Net
+        self._net: TimeXNetwork
 
     def fit(self, x: Series, y: object = None, *, validation: Series | None = None) -> TimeX:
         """Learn to explain, from series alone.
@@ -210,7 +198,9 @@ class TimeX:
         self._masking = masking_of(self.masking, self.model, series.shape[-1])
         self._baseline = Baseline.of(series)
         chosen = stratified_rows(classes, self.n_landmarks, torch.Generator().manual_seed(landmark_seed))
-        self._net = _Net(self.model, series, seen, seen.latent[chosen], self.size, net_seed).to(series)
+        self._net = TimeXNetwork(self.model, series, seen, seen.latent[chosen], self.size, net_seed).to(
+            series
+        )
         self._training = series
         if self.epochs == 0:
             return self
@@ -348,7 +338,7 @@ class TimeX:
             return torch.cat([self._net.masks(rows) for rows in torch.split(x, batch_size)])
 
     def _loss(self, net: nn.Module, batch: tuple[Tensor, Tensor, Tensor]) -> dict[str, Tensor]:
-        assert isinstance(net, _Net)
+        assert isinstance(net, TimeXNetwork)
         x, latent, probabilities = batch
         generator = (
             torch.default_generator
@@ -359,7 +349,9 @@ class TimeX:
         loss = sum((weight * parts[name] for name, weight in self.weights.items()), parts["landmark"])
         return {"loss": loss, **parts}
 
-    def _parts(self, net: _Net, x: Tensor, seen: Behaviour, generator: torch.Generator) -> dict[str, Tensor]:
+    def _parts(
+        self, net: TimeXNetwork, x: Tensor, seen: Behaviour, generator: torch.Generator
+    ) -> dict[str, Tensor]:
         log_odds = net.masks(x)
         p = log_odds.sigmoid()
         mask = straight_through(log_odds, generator=generator)
@@ -377,33 +369,7 @@ class TimeX:
             "keep_rate": p.mean(),
         }
 
-    def _validation_loss(self, net: _Net, x: Tensor, seen: Behaviour) -> Tensor:
+    def _validation_loss(self, net: TimeXNetwork, x: Tensor, seen: Behaviour) -> Tensor:
         generator = torch.Generator(x.device).manual_seed(self._draws_seed)  # the same draws at every epoch
         parts = self._parts(net, x, seen, generator)
         return self.weights["behaviour"] * parts["behaviour"] + self.weights["label"] * parts["label"]
-
-
-class _Net(nn.Module):
-    """All that is trained: the network that writes masks, the copy of the classifier, its new head, the landmarks."""
-
-    def __init__(
-        self,
-        model: SeriesModel,
-        x: Tensor,
-        seen: Behaviour,
-        landmarks: Tensor,
-        size: dict[str, Any],
-        seed: int,
-    ) -> None:
-        super().__init__()
-        mask_seed, head_seed = child_seeds(seed, 2)
-        self.masks = MaskGenerator(x.shape[-1], x.shape[1], **size, seed=mask_seed)
-        self.copy = copy.deepcopy(model).requires_grad_()
-        width, n_classes = seen.latent.shape[-1], seen.probabilities.shape[-1]
-        self.head = MLP(width, n_classes, hidden=(width,), activation=relu, seed=head_seed)
-        self.landmarks = nn.Parameter(landmarks.clone())
-
-    def act(self, x: Tensor, keep: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return the logits of the new head and the latent of the copy, for series that are masked already."""
-        latent = self.copy(x, keep)[1]
-        return self.head(latent), latent

@@ -69,7 +69,7 @@ SMOKE = Setting(
     length=20,
     n_train=64,
     n_test=32,
-    classifier={"epochs": 6, "batch_size": 16, "learning_rate": 1e-2},
+    classifier={"epochs": 4, "batch_size": 16, "learning_rate": 1e-2},
     explainer={"epochs": 1, "batch_size": 32, "n_landmarks": 8, "keep_rate": 0.1, "connection": "norm"},
 )
 _PAPER = {"epochs": 50, "keep_rate": 0.5, "connection": "norm", "learning_rate": 1e-3, "weight_decay": 1e-3}
