@@ -19,7 +19,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bench.timing import Figure
 
-SCRIPTS = ("start_up", "flow", "endpoint", "episodes", "statistics", "million", "ensemble", "studies", "decoding", "options")
+SCRIPTS = (
+    "start_up",
+    "flow",
+    "endpoint",
+    "episodes",
+    "statistics",
+    "million",
+    "ensemble",
+    "preference",
+    "studies",
+    "decoding",
+    "options",
+)
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 
 
