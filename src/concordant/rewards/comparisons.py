@@ -77,17 +77,17 @@ class Comparisons:
     @property
     def n_people(self) -> int:
         """How many people there are."""
-        return self.a.shape[0]
+        return len(self.a)
 
     @property
     def n(self) -> int:
         """How many comparisons there is place for in a set."""
-        return self.a.shape[1]
+        return int(self.a.shape[1])
 
     @property
     def n_features(self) -> int:
         """Features of each thing compared."""
-        return self.a.shape[2]
+        return int(self.a.shape[2])
 
     @property
     def preferred(self) -> NDArray[np.float32]:

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import copy
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -153,7 +153,7 @@ class ConditionedPolicy:
             person = torch.randint(len(vectors), (self.batch_size,), generator=generator)
             yield (*(x[move] for x in record), filled[person, move], vectors[person])
 
-        def loss(model: nn.ModuleDict, batch: tuple[Tensor, ...]) -> dict[str, Tensor]:
+        def loss(model: Any, batch: tuple[Tensor, ...]) -> dict[str, Tensor]:
             state, action, reached, reward, vector = batch
             here = torch.cat([state, vector], dim=1)
             with torch.no_grad():

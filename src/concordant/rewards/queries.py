@@ -94,8 +94,8 @@ def information_score(
     asked = Comparisons(
         np.repeat(first, each, axis=0), np.repeat(second, each, axis=0), np.tile(strings, (n_sets, 1))
     )
-    mean, log_variance = model.posterior(asked if known is None else joined(known, asked))
-    mean, log_variance = (part.astype(np.float64).reshape(n_sets, each, -1) for part in (mean, log_variance))
+    posterior = model.posterior(asked if known is None else joined(known, asked))
+    mean, log_variance = (part.astype(np.float64).reshape(n_sets, each, -1) for part in posterior)
     if form == "released":
         spread = np.exp(log_variance).sum(axis=2).mean(axis=1)
         narrow = (np.log(2 * np.pi) + log_variance).sum(axis=2).mean(axis=1)
@@ -166,10 +166,10 @@ def answer_strings(n: int, at_most: int, rng: np.random.Generator) -> NDArray[np
     [[0, 0], [1, 0], [0, 1], [1, 1]]
     """
     if 2**n <= at_most:
-        return (np.arange(2**n)[:, None] >> np.arange(n)) % 2 == 1
+        return np.asarray((np.arange(2**n)[:, None] >> np.arange(n)) % 2 == 1)
     if n < 20:
         numbers = rng.choice(2**n, at_most, replace=False)
-        return (numbers[:, None] >> np.arange(n)) % 2 == 1
+        return np.asarray((numbers[:, None] >> np.arange(n)) % 2 == 1)
     return rng.random((at_most, n)) < 0.5  # so many that two alike are hardly ever drawn
 
 

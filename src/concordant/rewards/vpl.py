@@ -66,8 +66,7 @@ class Posterior(NamedTuple):
     def draw(self, n: int, seed: int) -> Floats:
         """Draw n hidden vectors of each person, shape ``(n, people, latent)``."""
         noise = np.random.default_rng(seed).standard_normal((n, *self.mean.shape), dtype=np.float32)
-        drawn: Floats = self.mean + np.exp(self.log_variance / 2) * noise
-        return drawn
+        return np.asarray(self.mean + np.exp(self.log_variance / 2) * noise)
 
 
 class PreferenceNetwork(nn.Module):
@@ -103,7 +102,7 @@ class PreferenceNetwork(nn.Module):
 
     def reward(self, things: Tensor, z: Tensor) -> Tensor:
         """Return the rewards ``(...)`` of things ``(..., features)`` for people ``(..., latent)``; both broadcast."""
-        shape = torch.broadcast_shapes(things.shape[:-1], z.shape[:-1])
+        shape = torch.broadcast_tensors(things[..., 0], z[..., 0])[0].shape
         both = [part.expand(*shape, part.shape[-1]) for part in (things, z)]
         reward: Tensor = self.of_thing(torch.cat(both, dim=-1)).squeeze(-1)
         return reward
@@ -229,7 +228,7 @@ class VariationalPreferences:
         }
         step = 0
 
-        def loss(model: PreferenceNetwork, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        def loss(model: Any, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
             nonlocal step
             weight = self.kl_weight * (cyclic_cosine(step, self.steps, self.cycles) if self.cycles else 1.0)
             step += 1
@@ -317,7 +316,7 @@ class VariationalPreferences:
         return sigmoid(difference)
 
     def _fitted(self) -> PreferenceNetwork:
-        network = getattr(self, "network_", None)
+        network: PreferenceNetwork | None = getattr(self, "network_", None)
         if network is None:
             message = "VariationalPreferences has learnt nothing yet: call fit first"
             raise ConfigError(message)

@@ -205,9 +205,9 @@ def _small_model(n: Sizes, seed: int) -> dict[str, float]:
     empty = new_model(Size(width=n.width, layers=2, heads=4, inner=2 * n.width), seed=seed)
     blank = CausalLM(empty, pocket_tokenizer(), name="small", batch_size=512, chat=True)
     base = _fine_tuned(blank, lessons, n.steps, 3e-3, seed)
-    start = _fine_tuned(base, known[: parts[0]], n.right_steps, 1e-3, seed)
+    start = _fine_tuned(base, known[: parts[0]], n.right_steps, 5e-4, seed)
     verify = SKILLS["arithmetic"].verify
-    return _language_rounds(base, start, asked, tested, verify, seed, max_tokens=4, rate=1e-3)
+    return _language_rounds(base, start, asked, tested, verify, seed, max_tokens=4, rate=2e-4)
 
 
 def _fine_tuned(

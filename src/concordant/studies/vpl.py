@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -171,8 +172,8 @@ def _chosen_questions(
     for name, form in forms.items():
         for k in (1, 2, 4):
             asked = best_questions(model, a, b, k, form=form, n_candidates=n.candidates, seed=k)
-            sides = [np.broadcast_to(side[asked], (len(kinds), k, 2)) for side in (a, b)]
-            given = Comparisons(*sides, world.preferences(rng, *sides, kinds))
+            first, second = (np.broadcast_to(side[asked], (len(kinds), k, 2)) for side in (a, b))
+            given = Comparisons(first, second, world.preferences(rng, first, second, kinds))
             measured[f"{name}.accuracy@{k}"] = _personal_accuracy(model, given, test)
     return measured
 
@@ -221,7 +222,7 @@ def _policies(
         options: dict[str, Any] = {"hidden": (n.policy_width, n.policy_width), "steps": n.policy_steps}
         policy = ConditionedPolicy(**options, discount=0.6, learning_rate=5e-3, seed=seed)
         policy.fit(*record, np.stack(filled), told_vectors[name])
-        there = reached(world, lambda state, p=policy, z=whom[name]: p.act(state, goals=z), start, kinds, 60)
+        there = reached(world, partial(policy.act, goals=whom[name]), start, kinds, 60)
         each = [float(there[kinds == kind].mean()) for kind in (0, 1)]
         measured[f"{name}.success_rate"] = float(np.mean(each))
         measured[f"{name}.worst_success_rate"] = min(each)
