@@ -102,7 +102,7 @@ class PreferenceNetwork(nn.Module):
 
     def reward(self, things: Tensor, z: Tensor) -> Tensor:
         """Return the rewards ``(...)`` of things ``(..., features)`` for people ``(..., latent)``; both broadcast."""
-        shape = torch.broadcast_tensors(things[..., 0], z[..., 0])[0].shape
+        shape = (things[..., 0] + z[..., 0]).shape
         both = [part.expand(*shape, part.shape[-1]) for part in (things, z)]
         reward: Tensor = self.of_thing(torch.cat(both, dim=-1)).squeeze(-1)
         return reward

@@ -211,7 +211,7 @@ def _policies(
     }
     told_vectors = {"average": np.zeros((1, 0)), "told": kind_vectors, "vpl": vectors}
     kinds = new_kinds[: n.travellers]
-    whom = {
+    whom: dict[str, NDArray[Any]] = {
         "average": np.zeros((len(kinds), 0)),
         "told": kind_vectors[kinds],
         "vpl": model.posterior(context[: n.travellers]).mean,
