@@ -39,7 +39,7 @@ def main(peer_python: str | None = None) -> list[Figure]:
     torch.set_num_threads(1)
     try:
         model, tokenizer = new_model(SIZES["1m"], seed=0), pocket_tokenizer()
-        asked = items(["choice"], N, seed=0)
+        asked = items(["choice"], N, split="train", seed=0)
         long = _long(asked)
         sorts: list[tuple[str, Items, Way]] = [
             ("questions with options of a word, as a cloze", asked, "cloze"),
