@@ -46,8 +46,8 @@ class RandomExplanation:
     --------
     >>> import numpy as np
     >>> control = RandomExplanation(seed=0)
-    >>> control.explain(np.zeros((1, 2, 1))).ravel().round(3).tolist()
-    [0.637, 0.27]
+    >>> control.explain(np.zeros((1, 2, 1))).ravel().round(3)
+    array([0.637, 0.27 ], dtype=float32)
     """
 
     def __init__(self, seed: int = 0) -> None:

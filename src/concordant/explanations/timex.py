@@ -100,11 +100,16 @@ class TimeX:
     --------
     >>> import torch
     >>> from concordant.explanations.series_data import freq_shapes
-    >>> from concordant.explanations.series_transformer import SeriesTransformer
-    >>> x = freq_shapes(32, seed=0).x
-    >>> explainer = TimeX(SeriesTransformer(1, 4, 50, seed=0), epochs=1, n_landmarks=4).fit(x)
+    >>> from concordant.explanations.series_transformer import SeriesTransformer, fit_classifier
+    >>> data = freq_shapes(64, seed=0, length=20)
+    >>> x, labels = torch.tensor(data.x), torch.tensor(data.labels)
+    >>> model = SeriesTransformer(1, 4, 20, seed=0)
+    >>> _ = fit_classifier(
+    ...     model, x, labels, validation=(x, labels), epochs=8, batch_size=16, learning_rate=0.01
+    ... )
+    >>> explainer = TimeX(model, epochs=1, n_landmarks=4).fit(x)
     >>> explainer.explain(x).shape
-    (32, 50, 1)
+    (64, 20, 1)
     """
 
     def __init__(

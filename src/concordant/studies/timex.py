@@ -183,11 +183,14 @@ def _measured(setting: Setting, seed: int) -> dict[str, float]:
     found = {"classifier.accuracy": _share(logits.argmax(-1).numpy() == test.labels)}
 
     explainers = _explainers(model, {**setting.network, **setting.explainer, "seed": mask_seed})
-    judged = test.truth.any((1, 2))  # class 0 of SeqComb has no truth
+    attributions: dict[str, NDArray[np.float32]] = {}
     for name, explainer in explainers.items():
         if hasattr(explainer, "fit"):
             explainer.fit(train.x, validation=validation.x)
-        attribution = explainer.explain(test.x)
+        attributions[name] = explainer.explain(test.x)
+    attributions["absolute_integrated_gradients"] = abs(attributions["integrated_gradients"])
+    judged = test.truth.any((1, 2))  # class 0 of SeqComb has no truth
+    for name, attribution in attributions.items():
         scores = saliency_scores(attribution[judged], test.truth[judged]).means()
         found |= {f"{name}.{metric}": value for metric, value in scores.items()}
         found |= _occluded(name, model, test, attribution, train.x, mask_seed)
@@ -206,7 +209,6 @@ def _explainers(model: SeriesTransformer, options: dict[str, Any]) -> dict[str, 
         "random": RandomExplanation(options["seed"]),
         "gradient": Gradient(model),
         "integrated_gradients": IntegratedGradients(model),
-        "absolute_integrated_gradients": IntegratedGradients(model, absolute=True),
     }
 
 
