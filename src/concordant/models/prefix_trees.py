@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-LEAST_SHARED = 0.25
+LEAST_SHARED = 0.5
 """A row joins the tree before it where it shares at least this part of its tokens with it."""
 
-ROOM = 256
-"""Tokens up to which a tree takes further rows, or twice its first row where that is more."""
+ROOM = 64
+"""Tokens up to which a tree takes further rows, or twice its first row where that is more: in a larger one most
+tokens would not see most others, and logits would be kept of all of them."""
 
 
 @dataclass
