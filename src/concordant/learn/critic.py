@@ -42,7 +42,7 @@ class WithCritic(nn.Module):
 
     def __init__(self, model: Any) -> None:
         super().__init__()
-        config = getattr(model, "config", None)
+        config: Any = getattr(model, "config", None)
         text = config.get_text_config() if hasattr(config, "get_text_config") else config
         width = getattr(text, "hidden_size", None)
         if width is None:
@@ -52,7 +52,8 @@ class WithCritic(nn.Module):
             raise ModelError(message)
         self.model = model
         first = next(model.parameters())
-        self.head = nn.utils.skip_init(nn.Linear, width, 1, device=first.device, dtype=first.dtype)
+        skip_init: Any = nn.utils.skip_init  # has no types
+        self.head = skip_init(nn.Linear, width, 1, device=first.device, dtype=first.dtype)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 

@@ -172,7 +172,8 @@ class Block(nn.Module):
         before = x if self.skip_attention else 0
         if self.norm_first:
             x = before + self.dropout(self._attention(self.norm_attention(x), padding, keep))
-            return x + self.dropout(self._feedforward(self.norm_feedforward(x)))
+            added: Tensor = x + self.dropout(self._feedforward(self.norm_feedforward(x)))
+            return added
         x = self.norm_attention(before + self.dropout(self._attention(x, padding, keep)))
         result: Tensor = self.norm_feedforward(x + self.dropout(self._feedforward(x)))
         return result
