@@ -13,15 +13,8 @@ from concordant.rewards.comparisons import Comparisons
 from concordant.rewards.conditioned_policy import ConditionedPolicy
 from concordant.rewards.queries import answer_strings, best_questions, information_score
 from concordant.rewards.two_goals import DRAG, PUSH, TwoGoals, moved, random_record, reached
-from concordant.rewards.vpl import (
-    Posterior,
-    PreferenceNetwork,
-    VariationalPreferences,
-    cyclic_cosine,
-    elbo_loss,
-    expected_win_rate,
-    gaussian_kl,
-)
+from concordant.rewards.vpl import Posterior, VariationalPreferences, expected_win_rate
+from concordant.rewards.vpl_network import PreferenceNetwork, cyclic_cosine, elbo_loss, gaussian_kl
 
 torch.set_num_threads(1)
 
