@@ -31,6 +31,12 @@ def about(context: typer.Context) -> None:
     They live in a small world of known facts: people and cities, sums, siblings, stories, little programs. A few
     hundred kilobytes to six megabytes each, they ship with the package and run on any laptop. Elsewhere they are
     called pocket:NAME, as in check.yaml, or by their folder, as any Hugging Face model.
+
+    For example:
+
+        concordant pocket ask "In which city does Mira live?"
+
+        concordant pocket skills
     """
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
