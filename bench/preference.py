@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from concordant.learn.preferences import PreferencePairs
 
-PAIRS, BATCH, STEPS, ROUNDS, THREADS = 512, 32, 8, 6, 1
+PAIRS, BATCH, STEPS, ROUNDS, THREADS = 512, 32, 5, 5, 1
 VOCABULARY, WIDTH, LAYERS = 740, 128, 4  # about a million weights, as the models of the pocket world
 PROMPT, ANSWER = (8, 24), (3, 12)  # words, uniform
 REACH = 1.5

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,12 @@ def test_every_name_is_there_and_sorted():
         assert getattr(learn, name).__name__ == name
     with pytest.raises(AttributeError, match="no attribute 'adversarial'"):
         learn.adversarial  # noqa: B018
+
+
+def test_no_name_is_hidden_by_a_file_of_the_same_name():
+    """Once imported, ``learn/dpo.py`` would be what ``learn.dpo`` gives."""
+    files = {path.stem for path in Path(learn.__file__).parent.iterdir()}
+    assert files.isdisjoint(learn.__all__)
 
 
 def test_importing_the_package_leaves_torch_alone():

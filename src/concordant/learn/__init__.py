@@ -58,8 +58,8 @@ if TYPE_CHECKING:
     from concordant.learn.policy_training import train_policy as train_policy
     from concordant.learn.preferences import PreferencePairs as PreferencePairs
     from concordant.learn.preferences import preference_loss as preference_loss
-    from concordant.learn.reward_head import reward_head as reward_head
-    from concordant.learn.reward_head import reward_loss as reward_loss
+    from concordant.learn.reward_training import reward_head as reward_head
+    from concordant.learn.reward_training import reward_loss as reward_loss
     from concordant.learn.sampling import sample_answers as sample_answers
     from concordant.learn.schedules import constant as constant
     from concordant.learn.schedules import cosine as cosine
@@ -110,8 +110,8 @@ _HOME = {
     "pairwise_jensen_shannon_loss": "losses",
     "policy_gradient": "losses",
     "preference_loss": "preferences",
-    "reward_head": "reward_head",
-    "reward_loss": "reward_head",
+    "reward_head": "reward_training",
+    "reward_loss": "reward_training",
     "rloo_advantages": "losses",
     "sample_answers": "sampling",
     "save_lora": "lora",
