@@ -42,7 +42,7 @@ class SaliencyScores:
 def saliency_scores(attribution: ArrayLike, truth: ArrayLike) -> SaliencyScores:
     r"""Return average precision and the areas under precision and recall.
 
-    With thresholds :math:`s_1 < \dots < s_k` (the distinct values of an attribution after it is brought to [0, 1]),
+    With thresholds :math:`s_1 < \cdots < s_k` (the distinct values of an attribution after it is brought to [0, 1]),
     :math:`P(s)` and :math:`R(s)` precision and recall of ``attribution >= s``:
 
     .. math:: \mathrm{AUPRC} = \sum_i (R(s_i) - R(s_{i+1}))\,P(s_i), \qquad
