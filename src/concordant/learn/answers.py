@@ -13,6 +13,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from concordant.core.errors import ModelError
+from concordant.learn.attention import attention_mask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -264,8 +265,4 @@ def _shared_prompt_mask(model: Any, segments: Tensor) -> Tensor:
     time = segments.shape[1]
     earlier = torch.ones(time, time, dtype=torch.bool, device=segments.device).tril()
     same = (segments[:, None, :] == 0) | (segments[:, None, :] == segments[:, :, None])
-    allowed = (earlier & same)[:, None]
-    if getattr(model.config, "_attn_implementation", None) == "sdpa":
-        return allowed
-    dtype = next(model.parameters()).dtype  # other kernels add the mask to the scores
-    return torch.zeros_like(allowed, dtype=dtype).masked_fill(~allowed, torch.finfo(dtype).min)
+    return attention_mask(model, earlier & same)

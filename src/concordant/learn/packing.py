@@ -6,11 +6,12 @@ Here each window holds several rows one after the other; positions begin anew wi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 import torch
 
 from concordant.core.errors import ConfigError, DataError
+from concordant.learn.attention import attention_mask
 from concordant.learn.losses.language import sft_nll
 
 if TYPE_CHECKING:
@@ -165,25 +166,3 @@ def packed_sft(model: nn.Module, batch: PackedBatch) -> Tensor:
         use_cache=False,
     ).logits
     return sft_nll(logits, batch["tokens"], batch["mask"])
-
-
-def attention_mask(model: Any, allowed: Tensor) -> Tensor:
-    """Return who may look where in the form that the attention of a transformers model takes.
-
-    Parameters
-    ----------
-    model
-        The model.
-    allowed
-        True where a token (second axis) may look at another (third), shape ``(batch, time, time)``.
-
-    Returns
-    -------
-    Tensor
-        Shape ``(batch, 1, time, time)``: true and false for fused attention, else what is added to the scores.
-    """
-    allowed = allowed[:, None]
-    if getattr(model.config, "_attn_implementation", None) == "sdpa":
-        return allowed
-    dtype = next(model.parameters()).dtype
-    return torch.zeros_like(allowed, dtype=dtype).masked_fill(~allowed, torch.finfo(dtype).min)
