@@ -99,6 +99,8 @@ def test_training_writes_a_model_that_loads_without_us(tmp_path):
         train_recipe(chat, tmp_path / "chat", progress=False)
     train_recipe(chat, tmp_path / "chat", start=tmp_path / "base", progress=False)
     assert load_file(tmp_path / "chat" / "model.safetensors").keys() == stored.keys()
+    tokenizers = [AutoTokenizer.from_pretrained(tmp_path / name) for name in ("base", "chat")]
+    assert [tokenizer.chat_template is None for tokenizer in tokenizers] == [True, False]
     with pytest.raises(StoreError, match="holds a model already"):
         train_recipe(TINY, tmp_path / "base", progress=False)
 
@@ -126,7 +128,7 @@ def test_the_same_recipe_gives_the_same_files_also_after_a_stop(tmp_path, monkey
 
 def test_half_precision_hardly_moves_the_logits(tmp_path):
     model = new_model(SIZES["250k"], seed=1)
-    save_model(model, tmp_path)
+    save_model(model, tmp_path, chat=False)
     again = AutoModelForCausalLM.from_pretrained(tmp_path)
     with own_generator(torch.device("cpu"), 0), torch.no_grad():
         tokens = torch.randint(7, 700, (2, 30))

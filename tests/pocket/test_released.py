@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 
@@ -158,6 +159,16 @@ def test_the_skills_on_the_command_line():
     done = run("pocket", "skills", "-m", "250k-chat-v1", "-m", "250k-base", "-n", "3")
     assert "250k-chat-v1" in done.stdout
     assert [line.split()[0] for line in done.stdout.splitlines()[1:16]] == list(pocket.SKILLS)
+
+
+def test_a_chat_model_is_known_by_its_files_whatever_its_folder_is_called(tmp_path):
+    shutil.copytree(pocket.model_folder("250k-chat-v1"), tmp_path / "mine")
+    asked = pocket.items(["facts", "counting"], 5, seed=2)
+    answers = [
+        pocket.load_pocket(name).respond(asked, Request(max_tokens=20))["output"].to_list()
+        for name in ("250k-chat-v1", str(tmp_path / "mine"))
+    ]
+    assert answers[0] == answers[1]
 
 
 def test_training_on_the_command_line(tmp_path):

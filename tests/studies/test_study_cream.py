@@ -71,7 +71,7 @@ def test_a_model_of_ones_own_goes_through_the_rounds(monkeypatch: pytest.MonkeyP
     from concordant.pocket.recipes import Size
     from concordant.pocket.training import new_model, save_model
 
-    save_model(new_model(Size(width=16, layers=1, heads=2, inner=16), seed=0), tmp_path / "model")
+    save_model(new_model(Size(width=16, layers=1, heads=2, inner=16), seed=0), tmp_path / "model", chat=True)
     lines = [{"prompt": f"what is {a} + 1 ?", "answer": str(a + 1)} for a in range(8)]
     for name, rows in {"sft": lines[:3], "prompts": lines[3:6], "test": lines[6:]}.items():
         (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parent / "models"
 """Holds one folder for each released model."""
 
+CHAT = "chat_template.jinja"
+"""A file that chat models have and base models lack."""
+
 
 def released() -> tuple[str, ...]:
     """Return the names of the models that ship, in alphabetical order.
@@ -89,5 +92,5 @@ def load_pocket(source: str, *, device: str = "auto", name: str | None = None) -
         folder = model_folder(source)
     label = folder.resolve().name
     return load_huggingface(  # type: ignore[return-value]  # a pocket model is a causal language model
-        folder, device=device, chat="chat" in label, name=name or f"pocket {label}"
+        folder, device=device, chat=(folder / CHAT).is_file(), name=name or f"pocket {label}"
     )

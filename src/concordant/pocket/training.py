@@ -136,7 +136,7 @@ def train_recipe(
         seed=recipe.seed,
         progress=progress,
     )
-    save_model(model, folder)
+    save_model(model, folder, chat=recipe.mix.chat)
     return history
 
 
@@ -149,17 +149,21 @@ def recipe_rows(recipe: Recipe) -> list[tuple[list[int], int]]:
     return token_rows(mix.draw(n, seed=recipe.seed), chat=chat)
 
 
-def save_model(model: LlamaForCausalLM, folder: str | Path) -> None:
+def save_model(model: LlamaForCausalLM, folder: str | Path, *, chat: bool) -> None:
     """Write a pocket model with its tokenizer: weights in half precision, which loads as single precision.
 
-    The configuration is written last, so that a folder with one is a whole model.
+    Only chat models have a chat template; by that `load_pocket` knows them. The configuration is written last, so
+    that a folder with one is a whole model.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     weights = {name: tensor.half().contiguous() for name, tensor in model.state_dict().items()}
     weights.pop("lm_head.weight")  # tied to the embedding
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    pocket_tokenizer().save_pretrained(folder)
+    tokenizer = pocket_tokenizer()
+    if not chat:
+        tokenizer.chat_template = None
+    tokenizer.save_pretrained(folder)
     ids = {f"{name}_token_id": VOCABULARY[f"<{name}>"] for name in ("pad", "bos", "eos")}
     GenerationConfig(**ids).save_pretrained(folder)
     model.config.architectures = [type(model).__name__]
