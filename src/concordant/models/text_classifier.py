@@ -47,6 +47,8 @@ class TextClassifier:
         if tokenizer.pad_token_id is None or config.pad_token_id is None:
             # Decoders look for the last token that is no padding: without one they are asked one by one.
             self.batch_size = 1
+        begin = tokenizer.bos_token_id
+        self._adds_begin = begin is not None and tokenizer("a")["input_ids"][:1] == [begin]
         positions = getattr(config, "max_position_embeddings", None) or UNBOUNDED
         longest = min(tokenizer.model_max_length, positions)
         self._longest = longest if longest < UNBOUNDED else None
@@ -83,4 +85,6 @@ class TextClassifier:
             return prompt
         if getattr(self.tokenizer, "chat_template", None) is None:
             return "\n".join(f"{message['role']}: {message['content']}" for message in prompt)
-        return str(self.tokenizer.apply_chat_template(prompt, tokenize=False))
+        text = str(self.tokenizer.apply_chat_template(prompt, tokenize=False))
+        # The token that the template begins with is put there by the tokenizer too, and must not come twice.
+        return text.removeprefix(self.tokenizer.bos_token) if self._adds_begin else text
