@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypedDict
 
+import numpy as np
 import torch
 
-from concordant.core.errors import ConfigError, DataError
+from concordant.core.errors import ConfigError
 from concordant.learn.attention import attention_mask
 from concordant.learn.losses.language import sft_nll
+from concordant.learn.sequences import check_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -79,16 +81,9 @@ class PackedBatches:
                 message = f"{name} of PackedBatches must be at least 1, got {number}"
                 raise ConfigError(message)
         self.rows = list(rows)
-        if not self.rows:
-            message = "PackedBatches needs at least one row, got none"
-            raise DataError(message)
-        for index, (ids, prompt) in enumerate(self.rows):
-            if not (1 <= len(ids) <= window and 0 <= prompt <= len(ids)):
-                message = (
-                    f"a row of PackedBatches needs 1 to {window} tokens, 0 to all of them the prompt's, got "
-                    f"{len(ids)} tokens and a prompt of {prompt} in row {index}"
-                )
-                raise DataError(message)
+        lengths = np.array([len(ids) for ids, _ in self.rows], dtype=np.int64)
+        prompts = np.array([prompt for _, prompt in self.rows], dtype=np.int64)
+        check_rows("PackedBatches", lengths, prompts, window)
         self.window, self.size, self.pad = window, size, pad
 
     def __call__(self, generator: torch.Generator) -> Iterator[PackedBatch]:

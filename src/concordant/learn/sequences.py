@@ -18,6 +18,7 @@ from concordant.learn.losses.language import sft_nll
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from numpy.typing import NDArray
     from torch import Tensor, nn
 
 Row: TypeAlias = "tuple[Sequence[int], int]"
@@ -85,7 +86,7 @@ class TokenBatches:
         rows = list(rows)
         lengths = np.array([len(ids) for ids, _ in rows], dtype=np.int64)
         prompts = np.array([prompt for _, prompt in rows], dtype=np.int64)
-        _check_rows(lengths, prompts, tokens)
+        check_rows("TokenBatches", lengths, prompts, tokens)
         self.pad, self.shuffle = pad, shuffle
         self.lengths, self.prompts = torch.from_numpy(lengths), torch.from_numpy(prompts)
         self._starts = torch.from_numpy(np.cumsum(lengths) - lengths)
@@ -241,7 +242,7 @@ def prompt_rows(tokenizer: Any, prompts: Sequence[Any]) -> list[list[int]]:
 
 def _rendered(tokenizer: Any, prompt: Any, answer: str | None) -> str:
     if isinstance(prompt, str):
-        begin = tokenizer.bos_token if _begins(tokenizer) else ""
+        begin = tokenizer.bos_token if adds_begin(tokenizer) else ""
         end = "" if answer is None else f"{answer}{tokenizer.eos_token or ''}"
         return f"{begin}{prompt}{end}"
     if getattr(tokenizer, "chat_template", None) is None:
@@ -253,7 +254,8 @@ def _rendered(tokenizer: Any, prompt: Any, answer: str | None) -> str:
     return str(tokenizer.apply_chat_template(whole, tokenize=False))
 
 
-def _begins(tokenizer: Any) -> bool:
+def adds_begin(tokenizer: Any) -> bool:
+    """Return whether a tokenizer puts its token of beginning before a text by itself."""
     return tokenizer.bos_token_id is not None and tokenizer("a")["input_ids"][:1] == [tokenizer.bos_token_id]
 
 
@@ -266,15 +268,16 @@ def _n_common(first: Sequence[int], second: Sequence[int]) -> int:
     return next((i for i, (a, b) in pairs if a != b), min(len(first), len(second)))
 
 
-def _check_rows(lengths: np.ndarray[Any, Any], prompts: np.ndarray[Any, Any], tokens: int) -> None:
+def check_rows(caller: str, lengths: NDArray[np.int64], prompts: NDArray[np.int64], tokens: int) -> None:
+    """Raise `DataError` if there are no rows, or one is empty, longer than `tokens` or shorter than its prompt."""
     if len(lengths) == 0:
-        message = "TokenBatches needs at least one row, got none"
+        message = f"{caller} needs at least one row, got none"
         raise DataError(message)
     wrong = np.flatnonzero((lengths < 1) | (lengths > tokens) | (prompts < 0) | (prompts > lengths))
     if len(wrong):
         row = int(wrong[0])
         message = (
-            f"a row of TokenBatches needs 1 to {tokens} tokens, 0 to all of them the prompt's, got {lengths[row]} tokens "
+            f"a row of {caller} needs 1 to {tokens} tokens, 0 to all of them the prompt's, got {lengths[row]} tokens "
             f"and a prompt of {prompts[row]} in row {row}"
         )
         raise DataError(message)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch  # this module is itself imported only when a transformers model is used
 
+from concordant.learn.sequences import adds_begin
 from concordant.models.classes import softmax
 from concordant.models.tokens import batches
 
@@ -47,8 +48,7 @@ class TextClassifier:
         if tokenizer.pad_token_id is None or config.pad_token_id is None:
             # Decoders look for the last token that is no padding: without one they are asked one by one.
             self.batch_size = 1
-        begin = tokenizer.bos_token_id
-        self._adds_begin = begin is not None and tokenizer("a")["input_ids"][:1] == [begin]
+        self._adds_begin = adds_begin(tokenizer)
         positions = getattr(config, "max_position_embeddings", None) or UNBOUNDED
         longest = min(tokenizer.model_max_length, positions)
         self._longest = longest if longest < UNBOUNDED else None

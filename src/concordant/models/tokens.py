@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch  # this module is itself imported only when a transformers model is used
 
+from concordant.learn.sequences import adds_begin
 from concordant.models.prefix_trees import common
 
 if TYPE_CHECKING:
@@ -34,8 +35,7 @@ class Tokens:
         self.tokenizer = tokenizer
         self._chat = chat
         bos = tokenizer.bos_token_id
-        begins = bos is not None and tokenizer("a")["input_ids"][:1] == [bos]
-        self._before = [bos] if begins else []
+        self._before = [bos] if adds_begin(tokenizer) else []
         ids = (tokenizer.pad_token_id, tokenizer.eos_token_id, bos, 0)
         self.pad = next(int(i) for i in ids if i is not None)
         self._empty = next(int(i) for i in (bos, tokenizer.eos_token_id, self.pad) if i is not None)
