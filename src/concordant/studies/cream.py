@@ -33,9 +33,6 @@ if TYPE_CHECKING:
     from concordant.models.causal import CausalLM
 
 MODEL, DATA = "CONCORDANT_CREAM_MODEL", "CONCORDANT_CREAM_DATA"
-TOKENS = 1024
-"""In a batch of lessons, or as many as the longest has."""
-
 SMOOTHED = 0.8
 """The label of the baseline that smooths all pairs alike."""
 
@@ -184,64 +181,29 @@ def _linear_world(n: Sizes, seed: int, noise: float, name: str) -> dict[str, flo
 
 def _small_model(n: Sizes, seed: int) -> dict[str, float]:
     """Teach a small model sums from lessons of which half are off by one, then a few right ones, and let it go on."""
-    from concordant.models.causal import CausalLM
-    from concordant.pocket import SKILLS, examples, pocket_tokenizer
+    from concordant.pocket import SKILLS, examples
     from concordant.pocket.recipes import Size
-    from concordant.pocket.training import new_model
+    from concordant.studies.small_language import lesson_rows, new_language_model, taught
 
     rng = np.random.default_rng([seed, 1])
     drawn = examples(["arithmetic"], 6000, difficulty=1, seed=seed)
     known = list({one.prompt: one.answer for one in drawn}.items())
     known = [known[i] for i in rng.permutation(len(known))]
     offs = rng.choice([0, 0, -1, 1], size=n.lessons)
-    taught = [known[i] for i in rng.integers(len(known), size=n.lessons)]
+    chosen = [known[i] for i in rng.integers(len(known), size=n.lessons)]
     lessons = [
         (prompt, str(max(0, int(answer) + off)))
-        for (prompt, answer), off in zip(taught, offs.tolist(), strict=True)
+        for (prompt, answer), off in zip(chosen, offs.tolist(), strict=True)
     ]
     parts = np.cumsum([n.right_lessons, 2 * n.asked, n.tested])
     asked = [prompt for prompt, _ in known[parts[0] : parts[1]]]
     tested = [prompt for prompt, _ in known[parts[1] : parts[2]]]
-    empty = new_model(Size(width=n.width, layers=2, heads=4, inner=2 * n.width), seed=seed)
-    blank = CausalLM(empty, pocket_tokenizer(), name="small", batch_size=512, chat=True)
-    base = _fine_tuned(blank, lessons, n.steps, 3e-3, seed)
-    start = _fine_tuned(base, known[: parts[0]], n.right_steps, 5e-4, seed)
+    blank = new_language_model(Size(width=n.width, layers=2, heads=4, inner=2 * n.width), seed=seed)
+    base = taught(blank, lesson_rows(blank, lessons), steps=n.steps, rate=3e-3, seed=seed)
+    right_lessons = lesson_rows(base, known[: parts[0]])
+    start = taught(base, right_lessons, steps=n.right_steps, rate=5e-4, seed=seed)
     verify = SKILLS["arithmetic"].verify
     return _language_rounds(base, start, asked, tested, verify, seed, max_tokens=4, rate=2e-4)
-
-
-def _fine_tuned(
-    model: CausalLM, lessons: Sequence[tuple[str, str]], steps: int, rate: float, seed: int
-) -> CausalLM:
-    """Return a copy of the model that has learnt from prompts and answers."""
-    import copy
-
-    import torch
-
-    from concordant.learn import train
-    from concordant.learn.schedules import cosine
-    from concordant.learn.sequences import TokenBatches, answer_rows, sft
-    from concordant.models.causal import CausalLM
-
-    prompts: list[Any] = [prompt for prompt, _ in lessons]
-    if model.chat:
-        prompts = [[{"role": "user", "content": prompt}] for prompt in prompts]
-    tokenizer = model.tokens.tokenizer
-    rows = answer_rows(tokenizer, prompts, [answer for _, answer in lessons])
-    taught = copy.deepcopy(model.model)
-    train(
-        taught,
-        sft,
-        TokenBatches(rows, max(TOKENS, *(len(ids) for ids, _ in rows))),
-        steps=steps,
-        optimizer=partial(torch.optim.AdamW, lr=rate),
-        schedule=partial(cosine, warm_up=steps // 10),
-        clip=1.0,
-        seed=seed,
-        device=next(taught.parameters()).device,
-        progress=False,
-    )
-    return CausalLM(taught, tokenizer, name=model.name, batch_size=model.batch_size, chat=model.chat)
 
 
 def _language_rounds(
@@ -299,6 +261,7 @@ def _your_model(n: Sizes, seed: int) -> dict[str, float]:
 
     from concordant.models.causal import CausalLM
     from concordant.pocket.skill import final
+    from concordant.studies.small_language import lesson_rows, taught
 
     sft, test = (_read(Path(folder) / f"{part}.jsonl", ("prompt", "answer")) for part in ("sft", "test"))
     asked = [row["prompt"] for row in _read(Path(folder) / "prompts.jsonl", ("prompt",))]
@@ -306,7 +269,8 @@ def _your_model(n: Sizes, seed: int) -> dict[str, float]:
     chat = getattr(tokenizer, "chat_template", None) is not None
     base = CausalLM(AutoModelForCausalLM.from_pretrained(name), tokenizer, name=name, chat=chat)
     lessons = [(row["prompt"], row["answer"]) for row in sft]
-    start = _fine_tuned(base, lessons, 5 * -(-len(lessons) // 16), 5e-6, seed)
+    steps = 5 * -(-len(lessons) // 16)
+    start = taught(base, lesson_rows(base, lessons), steps=steps, rate=5e-6, seed=seed)
     truth = {row["prompt"]: final(row["answer"]) for row in test}
     right = lambda prompt, text: prompt in truth and final(text) == truth[prompt]  # noqa: E731
     return _language_rounds(base, start, asked, list(truth), right, seed, max_tokens=768, rate=1e-6)
