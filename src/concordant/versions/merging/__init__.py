@@ -1,0 +1,63 @@
+"""Models made of the weights of several: means, arcs, and sums of deltas on one base.
+
+State dictionaries (names to tensors) go in and come out. What merges needs torch, which is not imported before one of
+the names is used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from concordant.versions.merging.masks import band_mask as band_mask
+    from concordant.versions.merging.masks import top_mask as top_mask
+    from concordant.versions.merging.sparse import breadcrumbs as breadcrumbs
+    from concordant.versions.merging.sparse import dare as dare
+    from concordant.versions.merging.sparse import task_arithmetic as task_arithmetic
+    from concordant.versions.merging.sparse import ties as ties
+    from concordant.versions.merging.spherical import depth_schedule as depth_schedule
+    from concordant.versions.merging.spherical import slerp as slerp
+    from concordant.versions.merging.spherical import slerp_branches as slerp_branches
+    from concordant.versions.merging.weights import add_deltas as add_deltas
+    from concordant.versions.merging.weights import cosine_of_deltas as cosine_of_deltas
+    from concordant.versions.merging.weights import cosine_of_weights as cosine_of_weights
+    from concordant.versions.merging.weights import deltas as deltas
+    from concordant.versions.merging.weights import distance_to_base as distance_to_base
+    from concordant.versions.merging.weights import linear as linear
+
+_HOME = {
+    "add_deltas": "weights",
+    "band_mask": "masks",
+    "breadcrumbs": "sparse",
+    "cosine_of_deltas": "weights",
+    "cosine_of_weights": "weights",
+    "dare": "sparse",
+    "deltas": "weights",
+    "depth_schedule": "spherical",
+    "distance_to_base": "weights",
+    "linear": "weights",
+    "slerp": "spherical",
+    "slerp_branches": "spherical",
+    "task_arithmetic": "sparse",
+    "ties": "sparse",
+    "top_mask": "masks",
+}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        message = f"module 'concordant.versions.merging' has no attribute {name!r}"
+        raise AttributeError(message)
+    from concordant.core.errors import require
+
+    require("torch", "torch", "merges of weights")
+    value = getattr(importlib.import_module(f"concordant.versions.merging.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return list(__all__)
