@@ -69,7 +69,7 @@ class Asking:
         planned = plan(self.model, items, self.relations, self.request)
         passes = [work for columns in planned.values() for work in columns.values()]
         self._describe(passes)
-        recorded = _complete(
+        recorded = completed(
             run(
                 passes,
                 self.store,
@@ -111,7 +111,7 @@ def joined(parts: Sequence[Answers]) -> Answers:
     }
 
 
-def _complete(work: Coroutine[Any, Any, T]) -> T:
+def completed(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end, also where an event loop is running already (a notebook)."""
     try:
         asyncio.get_running_loop()
