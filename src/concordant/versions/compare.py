@@ -88,7 +88,7 @@ def compare(
     >>> flips.accuracy_old.value, flips.accuracy_new.value, flips.negative_flip_rate.value
     (0.5, 0.75, 0.25)
     """
-    old, new = _loaded(old), _loaded(new)
+    old, new = loaded(old), loaded(new)
     items, aligned = _items(old, new, items)
     if limit is not None:
         items = items.head(limit)
@@ -106,7 +106,7 @@ def compare(
         "old": old.name,
         "new": new.name,
         **aligned,
-        "samples": {"old": _samples(old), "new": _samples(new)},
+        "samples": {"old": samples(old), "new": samples(new)},
     }
     return check(
         new,
@@ -120,7 +120,8 @@ def compare(
     )
 
 
-def _loaded(version: Model | str | Path) -> Model:
+def loaded(version: Model | str | Path) -> Model:
+    """Return a version as it is, or what a name or the path of a log names."""
     if not isinstance(version, str | Path):
         return version
     spec = str(version)
@@ -150,7 +151,7 @@ def _items(old: Model, new: Model, items: Items | None) -> tuple[Items, dict[str
     return found, {"by": f"the items of {recorded.name}", "n_both": len(found)}
 
 
-def _samples(model: Model) -> int:
+def samples(model: Model) -> int:
     """Return how many samples of an item there are at most: only the first is compared."""
     return max(model.held["samples"].to_list()) if isinstance(model, Recorded) else 1
 
