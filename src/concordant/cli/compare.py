@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from concordant.cli.columns import (
+    VERSION_HELP,
+    AnswerColumn,
+    ChoicesColumn,
+    CorrectColumn,
+    GroupColumn,
+    IdColumn,
+    InputColumn,
+    ItemsFile,
+    ReferenceColumn,
+    given,
+    items_of,
+    with_columns,
+)
 from concordant.cli.options import (
     Cache,
     Gates,
@@ -22,14 +36,7 @@ from concordant.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from concordant.core.items import Items
     from concordant.core.results import Report
-
-VERSION_HELP = "A log (FILE, FILE#MODEL, a run folder) or a model (hf:PATH, openai:NAME, ...)."
-
-
-def _column(what: str) -> Any:
-    return typer.Option(metavar="COLUMN", help=f"The column of {what}.")
 
 
 def compare(
@@ -39,19 +46,14 @@ def compare(
         typer.Argument(metavar="NEW", show_default=False, help="The version to hold against it, likewise."),
     ],
     *,
-    items: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE", help="What live models are asked: jsonl, csv, parquet or hf-dataset:NAME."
-        ),
-    ] = None,
-    id: Annotated[str | None, _column("ids")] = None,
-    input: Annotated[str | None, _column("inputs")] = None,
-    answer: Annotated[str | None, _column("outputs of a log")] = None,
-    reference: Annotated[str | None, _column("right answers")] = None,
-    correct: Annotated[str | None, _column("a log that says what is right")] = None,
-    choices: Annotated[str | None, _column("options to choose from")] = None,
-    group: Annotated[str | None, _column("groups, one cluster each")] = None,
+    items: ItemsFile = None,
+    id: IdColumn = None,
+    input: InputColumn = None,
+    answer: AnswerColumn = None,
+    reference: ReferenceColumn = None,
+    correct: CorrectColumn = None,
+    choices: ChoicesColumn = None,
+    group: GroupColumn = None,
     grade: Grade = None,
     slice: Slices = None,
     gate: Gates = None,
@@ -86,15 +88,15 @@ def compare(
     from concordant.suite.loading import load_model
     from concordant.versions.compare import compare as compare_versions
 
-    columns = _given(id=id, input=input, reference=reference, choices=choices, group=group)
-    of_logs = columns | _given(output=answer, correct=correct)
+    columns = given(id=id, input=input, reference=reference, choices=choices, group=group)
+    of_logs = columns | given(output=answer, correct=correct)
     with clean_stdout():
         load = partial(load_model, concurrency=jobs, trust_pickle=trust_pickle, trust_code=trust_code)
-        before, after = (load(_with_columns(spec, of_logs)) for spec in (old, new))
+        before, after = (load(with_columns(spec, of_logs)) for spec in (old, new))
         report = compare_versions(
             before,
             after,
-            _items(items, columns),
+            items_of(items, columns),
             grade=grade,
             slices=slice,
             gates=gate or (),
@@ -104,34 +106,6 @@ def compare(
         )
     outputs = output or []
     return deliver(report, json=json, comparison=True, outputs=outputs, junit=junit, notes=_notes(report))
-
-
-def _given(**columns: str | None) -> dict[str, str]:
-    return {role: column for role, column in columns.items() if column is not None}
-
-
-def _items(source: str | None, columns: dict[str, str]) -> Items | None:
-    if source is None:
-        return None
-    from concordant.core.items import Items
-
-    return Items.read(source, limit=None, **columns)
-
-
-def _with_columns(spec: str, columns: dict[str, str]) -> str:
-    """Add the columns that were named to the specification of a log."""
-    from urllib.parse import quote
-
-    from concordant.models.run_folder import is_run_folder
-    from concordant.suite.loading import scheme_of
-
-    scheme, rest = scheme_of(spec)
-    if scheme != "log" or not columns or is_run_folder(rest):
-        return spec
-    options = "&".join(f"{role}={quote(column)}" for role, column in columns.items())
-    path, mark, name = rest.partition("#")
-    joined = f"{path}{'&' if '?' in path else '?'}{options}"
-    return f"log:{joined}{mark}{name}"
 
 
 def _notes(report: Report) -> list[str]:
