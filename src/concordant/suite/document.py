@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, get_args
 
 from pydantic import (
     BaseModel,
@@ -36,6 +36,9 @@ class Entry(BaseModel):
     """A mapping whose keys are all known."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+T = TypeVar("T", bound=Entry)
 
 
 class ShortEntry(Entry):
@@ -168,7 +171,21 @@ class CheckFile(Entry):
 
 
 def validated(document: Document) -> CheckFile:
-    """Read a document as a check file.
+    """Read a document as a check file; see `validated_as`."""
+    return validated_as(document, CheckFile, "a check file is a mapping with models, items and checks")
+
+
+def validated_as(document: Document, kind: type[T], what: str) -> T:
+    """Read a document as a kind of file.
+
+    Parameters
+    ----------
+    document
+        The document.
+    kind
+        What it may say.
+    what
+        A sentence about that, for a document that is no mapping.
 
     Raises
     ------
@@ -178,20 +195,20 @@ def validated(document: Document) -> CheckFile:
     data = document.data
     if not isinstance(data, dict):
         got = "nothing" if data is None else type(data).__name__
-        raise document.error((), f"a check file is a mapping with models, items and checks, got {got}")
+        raise document.error((), f"{what}, got {got}")
     try:
-        return CheckFile.model_validate(data)
+        return kind.model_validate(data)
     except ValidationError as error:
         first = min(error.errors(), key=lambda e: document.lines.get(e["loc"], len(document.lines)))
-        raise document.error(first["loc"], _sentence(first)) from None
+        raise document.error(first["loc"], _sentence(first, kind)) from None
 
 
-def _sentence(error: ErrorDetails) -> str:
-    place, kind = error["loc"], error["type"]
+def _sentence(error: ErrorDetails, kind: type[Entry]) -> str:
+    place = error["loc"]
     name = ".".join(str(part) for part in place) or "the file"
-    if kind == "extra_forbidden":
-        return f"there is no key {place[-1]!r}; {nearest(str(place[-1]), _keys(place[:-1]))}"
-    if kind == "missing":
+    if error["type"] == "extra_forbidden":
+        return f"there is no key {place[-1]!r}; {nearest(str(place[-1]), _keys(kind, place[:-1]))}"
+    if error["type"] == "missing":
         around = ".".join(str(part) for part in place[:-1])
         return f"the key {place[-1]!r} is missing" + (f" in {around}" if around else "")
     message = error["msg"].removeprefix("Input ").removeprefix("Value ")
@@ -199,7 +216,16 @@ def _sentence(error: ErrorDetails) -> str:
     return f"{name}: {message}" + (f", got {got!r}" if isinstance(got, str | int | float | None) else "")
 
 
-def _keys(place: Place) -> list[str]:
-    inner: dict[str, type[Entry]] = {"items": ItemsEntry, "request": RequestEntry}
-    entry = inner.get(str(place[0]), CheckFile) if place else CheckFile
-    return list(entry.model_fields)
+def _keys(kind: type[Entry], place: Place) -> list[str]:
+    """Return the keys that a kind of file may have at a place."""
+    for part in place:
+        known = kind.model_fields.get(str(part))
+        kind = kind if known is None else _entry_in(known.annotation) or kind
+    return list(kind.model_fields)
+
+
+def _entry_in(annotation: Any) -> type[Entry] | None:
+    """Return the kind of mapping that an annotation holds, if it holds one."""
+    if isinstance(annotation, type) and issubclass(annotation, Entry):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _entry_in(part))), None)
