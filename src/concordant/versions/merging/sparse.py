@@ -218,7 +218,9 @@ def dare(
     return add_deltas(base, merged)
 
 
-def elected(parts: Sequence[Tensor], shares: Sequence[float], *, mean: bool = True) -> Tensor:
+def elected(
+    parts: Sequence[Tensor], shares: Sequence[float], *, mean: bool = True, no_vote_is_positive: bool = False
+) -> Tensor:
     """Return the weighted mean, or sum, of the entries that have the sign of the weighted sum.
 
     Parameters
@@ -229,21 +231,29 @@ def elected(parts: Sequence[Tensor], shares: Sequence[float], *, mean: bool = Tr
         How much each counts, one a parent.
     mean
         Whether the sum is divided by the shares of those that have the sign (default).
+    no_vote_is_positive
+        Whether a sum of exactly 0 elects the positive sign, or none (default).
     """
     vote = sum((part * share for part, share in zip(parts, shares, strict=True)), torch.zeros(()))
+    if no_vote_is_positive:
+        vote[vote == 0] = 1.0
     total, weight = torch.zeros_like(vote), torch.zeros_like(vote)
     for part, share in zip(parts, shares, strict=True):
         agrees = part * vote > 0
-        total += torch.where(agrees, part, 0.0) * share
-        weight += agrees * share
-    return total / torch.where(weight == 0, 1.0, weight) if mean else total
+        total.add_(part * agrees, alpha=share)
+        weight.add_(agrees, alpha=share)
+    return total.div_(weight.masked_fill_(weight == 0, 1.0)) if mean else total
 
 
 def dropped_out(delta: Tensor, drop: float, seed: int) -> Tensor:
     """Return a delta with entries dropped at random, and the others divided by the share that is left."""
-    generator = torch.Generator().manual_seed(seed)
-    stays = torch.rand(delta.shape, generator=generator).to(delta.device) >= drop
-    return torch.where(stays, delta / (1.0 - drop), 0.0)
+    return delta * stays(delta, drop, torch.Generator().manual_seed(seed))
+
+
+def stays(delta: Tensor, drop: float, generator: torch.Generator) -> Tensor:
+    """Return what the next entries of a delta are multiplied by: 0, or 1 divided by the share that is left."""
+    drawn = torch.rand(delta.shape, generator=generator).to(delta.device)
+    return (drawn >= drop).to(delta.dtype).mul_(1.0 / (1.0 - drop))
 
 
 def name_seed(seed: int, parent: int, name: str) -> int:
