@@ -160,9 +160,10 @@ def ties(
     >>> ties(base, [first, second], keep=1.0)
     {'w': tensor([ 4.,  2., -4.])}
     """
-    normal = normal_shares(shares, len(parents))
+    given = [1.0] * len(parents) if shares is None else [float(share) for share in shares]
+    normal_shares(given, len(parents))  # only to be checked: a third of each would not cancel out exactly
     trimmed = [_banded(deltas(one, base, buffers=buffers), keep, 0.0, scope) for one in parents]
-    merged = {name: elected([one[name] for one in trimmed], normal) for name in trimmed[0]} if trimmed else {}
+    merged = {name: elected([one[name] for one in trimmed], given) for name in trimmed[0]} if trimmed else {}
     return add_deltas(base, merged, scale=scale)
 
 
