@@ -105,6 +105,7 @@ RELATIONS: dict[str, list[Callable[[type, Any], Relation]]] = {
     "versions.flips": [lambda make, same: make(against=same)],
     "versions.scores": [lambda make, same: make(against=same, of="reference")],
     "versions.noise_floor": [lambda make, same: make(), lambda make, same: make(against=same)],
+    "versions.retention": [lambda make, same: make(same), lambda make, same: make([same, same, same])],
     "variants.grid": [lambda make, _: make(k=4), lambda make, _: make(problem="group")],
     "variants.option_order": [lambda make, _: make(), lambda make, _: make("all"), lambda make, _: make(3)],
     "variants.perturbed": [lambda make, _: make(), lambda make, _: make({"typos": 0.3, "order": 2}, seed=5)],
@@ -118,7 +119,13 @@ RELATIONS: dict[str, list[Callable[[type, Any], Relation]]] = {
 }
 """How each relation is made for the battery: with its class and the model under test."""
 
-ON_NUMBERS = {"versions.flips", "versions.scores", "versions.noise_floor", "variants.perturbed"}
+ON_NUMBERS = {
+    "versions.flips",
+    "versions.scores",
+    "versions.noise_floor",
+    "versions.retention",
+    "variants.perturbed",
+}
 BETTER_AT_ZERO = {"mended_rate", "positive_flip_rate", "gain", "score_change", "mean_gain_part"}
 COUNTS = {"n_right", "n_graded"}
 

@@ -441,3 +441,30 @@ def test_prompts_in_flight_reach_async_functions(folder):
     suite = read(folder, GOOD.replace("models.py:new", "models.py:soon"))
     assert suite.load_models(concurrency=3)["new"].concurrency == 3
     assert suite.load_models()["new"].concurrency == 16
+
+
+def test_an_option_may_hold_several_models(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, right in (("one", "ab"), ("two", "b"), ("three", "a")):
+        rows = (
+            {"id": id, "input": f"{id}?", "reference": "yes", "output": "yes" if id in right else "no"}
+            for id in "abc"
+        )
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    text = """\
+models: {one: one.jsonl, two: two.jsonl, three: three.jsonl}
+items: one.jsonl
+checks:
+  - relation: versions.retention
+    against: [one, two]
+"""
+    suite = Suite.parse(text)
+    assert suite.file.subject is None
+    result = suite.run(progress=False)["versions.retention"]
+    assert (result.forgetting_rate.value, result.regained_rate.value) == (0.5, 1 / 3)
+    with pytest.raises(
+        ConfigError, match=r"line 5: against should hold names of models, got 'tow'; did you mean two\?"
+    ):
+        Suite.parse(text.replace("two]", "tow]"))
+    with pytest.raises(ConfigError, match="line 5: against should be the name of a model"):
+        Suite.parse(text.replace("[one, two]", "7"))

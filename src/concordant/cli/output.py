@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rich.console import Console
+    from rich.table import Table
 
     from concordant.core.results import Report
 
@@ -42,6 +43,7 @@ def deliver(
     outputs: Sequence[Path],
     junit: Path | None,
     notes: Sequence[str] = (),
+    tables: Sequence[Table] = (),
 ) -> int:
     """Write the report files, print the report and return the exit code.
 
@@ -57,6 +59,8 @@ def deliver(
         Report files; the suffix says how each is written.
     notes
         Lines for people, after the table.
+    tables
+        Further tables for people, before the notes.
 
     Raises
     ------
@@ -78,6 +82,8 @@ def deliver(
         print_json(finite(report.to_dict()))
     else:
         _show(report, comparison=comparison)
+        for table in tables:
+            stdout_console().print(table, "")
         for line in (*notes, *(f"report: {path}" for path in written)):
             typer.echo(line)
     return report.exit_code

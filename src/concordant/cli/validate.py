@@ -79,6 +79,8 @@ def _check_file(file: str, *, trust_code: bool) -> list[str]:
 def _shown(value: Any) -> str:
     from concordant.suite.relations import ModelName
 
+    if isinstance(value, list) and any(isinstance(part, ModelName) for part in value):
+        return f"[{', '.join(map(_shown, value))}]"
     return value.name if isinstance(value, ModelName) else getattr(value, "__name__", repr(value))
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from concordant.report.documents import to_markdown as to_markdown
     from concordant.report.html import fragment as fragment
     from concordant.report.junit import to_junit as to_junit
+    from concordant.report.retention import retention_map as retention_map
     from concordant.report.sanitize import visible as visible
     from concordant.report.terminal import print_comparison as print_comparison
     from concordant.report.terminal import print_report as print_report
@@ -28,6 +29,7 @@ _HOME = {
     "intervals": "charts",
     "print_comparison": "terminal",
     "print_report": "terminal",
+    "retention_map": "retention",
     "to_json": "documents",
     "to_junit": "junit",
     "to_markdown": "documents",

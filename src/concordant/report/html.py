@@ -17,6 +17,7 @@ from concordant.report.charts import forest_spec, to_svg
 from concordant.report.files import write_text
 from concordant.report.page import page, summary
 from concordant.report.palette import DARK, LIGHT
+from concordant.report.retention import is_retention, retention_spec
 from concordant.report.telling import leading_slices
 
 if TYPE_CHECKING:
@@ -87,11 +88,14 @@ def whole_page(template: str, *, charts: dict[str, list[str]], **values: Any) ->
 
 
 def _charts(report: Report) -> dict[str, list[str]]:
-    """Draw the forest plots of all relations that have slices, in a wide and a narrow form."""
+    """Draw the forest plots of all relations that have slices, in a wide and a narrow form, and maps of retention."""
     worst = {result.name: leading_slices(report, result, 1) for result in report.results.values()}
     wanted = [(report[name], slices[0].measure) for name, slices in worst.items() if slices]
     svgs = to_svg(forest_spec(*which, compact=narrow) for which in wanted for narrow in (False, True))
-    return {result.name: svgs[2 * i : 2 * i + 2] for i, (result, _) in enumerate(wanted)}
+    forests = {result.name: svgs[2 * i : 2 * i + 2] for i, (result, _) in enumerate(wanted)}
+    retained = [result for result in report.results.values() if is_retention(result)]
+    maps = zip(retained, to_svg(map(retention_spec, retained)), strict=True)
+    return forests | {f"{result.name} map": [svg] for result, svg in maps}
 
 
 @cache

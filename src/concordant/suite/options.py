@@ -42,8 +42,8 @@ class Option:
         What it may be, as far as its annotation can be read; `Any` otherwise.
     required
         Whether it has no default.
-    takes_model, takes_function
-        Whether it may be a model, or a function.
+    takes_model, takes_function, takes_models
+        Whether it may be a model, a function, or a list of models.
     about
         What its docstring says.
     """
@@ -53,6 +53,7 @@ class Option:
     required: bool
     takes_model: bool
     takes_function: bool
+    takes_models: bool = False
     about: str = ""
 
     def schema(self) -> dict[str, Any]:
@@ -60,6 +61,8 @@ class Option:
         kinds: list[dict[str, Any]] = []
         if self.takes_model:
             kinds.append({"type": "string", "description": "the name of a model"})
+        if self.takes_models:
+            kinds.append({"type": "array", "items": {"type": "string"}, "description": "names of models"})
         if self.takes_function:
             kinds.append({"type": "string", "pattern": r"\.py:\w+$"})
         plain = _without(self.type)
@@ -97,6 +100,7 @@ def options_of(made: Callable[..., Any]) -> dict[str, Option] | None:
             parameter.default is parameter.empty,
             _ModelName in parts,
             abc.Callable in parts,
+            any(map(_are_models, _alternatives(type_))),
             about.get(parameter.name, ""),
         )
     return options
@@ -186,11 +190,22 @@ def _without(type_: Any) -> Any:
     """Return a type without its models and functions, or None where nothing is left."""
     if type_ is _ModelName or type_ is abc.Callable or typing.get_origin(type_) is abc.Callable:
         return None
-    if typing.get_origin(type_) not in (typing.Union, type(int | str)):
+    if _are_models(type_):
+        return None
+    if _alternatives(type_) == (type_,):
         return type_
-    parts = map(_without, typing.get_args(type_))
+    parts = map(_without, _alternatives(type_))
     kept = tuple(part for part in parts if part is not None and part is not type(None))
     return typing.Union[kept] if kept else None  # noqa: UP007 - of a tuple
+
+
+def _alternatives(type_: Any) -> tuple[Any, ...]:
+    """Return the parts of a union; of any other type, itself."""
+    return typing.get_args(type_) if typing.get_origin(type_) in (typing.Union, type(int | str)) else (type_,)
+
+
+def _are_models(type_: Any) -> bool:
+    return typing.get_origin(type_) in (abc.Sequence, list) and typing.get_args(type_) == (_ModelName,)
 
 
 def _json_schema(type_: Any) -> dict[str, Any]:

@@ -183,6 +183,12 @@ def _value(
 ) -> Any:
     if option.takes_model and isinstance(value, str) and value in models:
         return ModelName(value)
+    if option.takes_models and isinstance(value, list) and all(isinstance(v, str) for v in value):
+        for i, name in enumerate(value):
+            if name not in models:
+                message = f"{option.name} should hold names of models, got {name!r}; {nearest(name, models)}"
+                raise document.error((*place, i), message)
+        return [ModelName(name) for name in value]
     if option.takes_function and isinstance(value, str) and is_code(value):
         return _from_code(value, place, document, base, trust_code=trust_code)
     try:
@@ -209,4 +215,6 @@ def _parts(value: Any) -> Iterator[Any]:
 
 
 def _filled(value: Any, models: Mapping[str, Model]) -> Any:
+    if isinstance(value, list):
+        return [_filled(part, models) for part in value]
     return models[value.name] if isinstance(value, ModelName) else value

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from concordant.versions.flips import Flips as Flips
 from concordant.versions.noise_floor import NoiseFloor as NoiseFloor
+from concordant.versions.retention import Retention as Retention
 from concordant.versions.scores import Scores as Scores
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ _HOME = {
     "interpolated_weights": "averages",
 }
 
-__all__ = sorted([*_HOME, "Flips", "NoiseFloor", "Scores"])
+__all__ = sorted([*_HOME, "Flips", "NoiseFloor", "Retention", "Scores"])
 
 
 def __getattr__(name: str) -> Any:
