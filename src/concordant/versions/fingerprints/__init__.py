@@ -1,0 +1,46 @@
+"""Fingerprints: what a model answered and what is claimed of it, as checks that any copy must pass."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from concordant.versions.fingerprints.claims import PerformanceClaim as PerformanceClaim
+    from concordant.versions.fingerprints.claims import read_claims as read_claims
+    from concordant.versions.fingerprints.file import Fingerprint as Fingerprint
+    from concordant.versions.fingerprints.file import TokenRecord as TokenRecord
+    from concordant.versions.fingerprints.file import load_fingerprint as load_fingerprint
+    from concordant.versions.fingerprints.recording import record as record
+    from concordant.versions.fingerprints.verdicts import FingerprintCheck as FingerprintCheck
+    from concordant.versions.fingerprints.verifying import Verification as Verification
+    from concordant.versions.fingerprints.verifying import compare_models as compare_models
+    from concordant.versions.fingerprints.verifying import verify as verify
+
+_HOME = {
+    "Fingerprint": "file",
+    "FingerprintCheck": "verdicts",
+    "PerformanceClaim": "claims",
+    "TokenRecord": "file",
+    "Verification": "verifying",
+    "compare_models": "verifying",
+    "load_fingerprint": "file",
+    "read_claims": "claims",
+    "record": "recording",
+    "verify": "verifying",
+}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        message = f"module 'concordant.versions.fingerprints' has no attribute {name!r}"
+        raise AttributeError(message)
+    value = getattr(importlib.import_module(f"concordant.versions.fingerprints.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return list(__all__)
