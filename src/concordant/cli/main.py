@@ -25,22 +25,26 @@ from concordant.cli.cache import cache
 from concordant.cli.check import check
 from concordant.cli.cite import cite
 from concordant.cli.compare import compare
+from concordant.cli.explain import explain
 from concordant.cli.info import info
 from concordant.cli.listing import list_names
 from concordant.cli.papers import papers
 from concordant.cli.pocket import pocket
 from concordant.cli.report import report
+from concordant.cli.retention import retention
 from concordant.cli.study import study
 from concordant.cli.validate import validate
 from concordant.core.errors import ConcordantError
 
 VERBS: dict[str, Any] = {
     "compare": compare,
+    "retention": retention,
     "check": check,
     "report": report,
     "validate": validate,
     "list": list_names,
     "study": study,
+    "explain": explain,
     "pocket": pocket,
     "papers": papers,
     "cite": cite,
