@@ -106,6 +106,7 @@ RELATIONS: dict[str, list[Callable[[type, Any], Relation]]] = {
     "versions.scores": [lambda make, same: make(against=same, of="reference")],
     "versions.noise_floor": [lambda make, same: make(), lambda make, same: make(against=same)],
     "versions.retention": [lambda make, same: make(same), lambda make, same: make([same, same, same])],
+    "versions.step_agreement": [lambda make, same: make(same, steps=lambda text: [text])],
     "variants.grid": [lambda make, _: make(k=4), lambda make, _: make(problem="group")],
     "variants.option_order": [lambda make, _: make(), lambda make, _: make("all"), lambda make, _: make(3)],
     "variants.perturbed": [lambda make, _: make(), lambda make, _: make({"typos": 0.3, "order": 2}, seed=5)],

@@ -12,6 +12,7 @@ from concordant.versions.flips import Flips as Flips
 from concordant.versions.noise_floor import NoiseFloor as NoiseFloor
 from concordant.versions.retention import Retention as Retention
 from concordant.versions.scores import Scores as Scores
+from concordant.versions.step_agreement import StepAgreement as StepAgreement
 
 if TYPE_CHECKING:
     from concordant.versions.averages import ensemble_log_probabilities as ensemble_log_probabilities
@@ -28,7 +29,7 @@ _HOME = {
     "interpolated_weights": "averages",
 }
 
-__all__ = sorted([*_HOME, "Flips", "NoiseFloor", "Retention", "Scores"])
+__all__ = sorted([*_HOME, "Flips", "NoiseFloor", "Retention", "Scores", "StepAgreement"])
 
 
 def __getattr__(name: str) -> Any:
