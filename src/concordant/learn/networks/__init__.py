@@ -1,5 +1,6 @@
 """Small networks that methods share; all initial weights come from a seed that is given."""
 
+from concordant.learn.networks.backpack import Backpack as Backpack
 from concordant.learn.networks.ensemble import Ensemble as Ensemble
 from concordant.learn.networks.hypernetwork import HyperNetwork as HyperNetwork
 from concordant.learn.networks.masks import straight_through as straight_through
