@@ -52,7 +52,8 @@ def _names(kind: Kind) -> dict[str, str]:
     if kind == "graders":
         from concordant.core.grading import GRADERS
 
-        return {name: first_sentence(made) for name, made in GRADERS.items()}
+        own = {name: first_sentence(made) for name, made in GRADERS.items()}
+        return own | {name: _about_registered(kind, name) for name in sorted(registered(kind))}
     from concordant.core.agreement import AGREEMENTS
 
     return {name: first_sentence(function) for name, function in AGREEMENTS.items()}

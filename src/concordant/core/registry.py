@@ -1,7 +1,7 @@
 """Names for relations, models, adapters, studies and report writers, ours and third parties' alike.
 
 Ours are entry points declared in this project's pyproject.toml, in the groups ``concordant.relations``,
-``concordant.models``, ``concordant.adapters``, ``concordant.studies`` and ``concordant.writers``; an installed package
+``concordant.models``, ``concordant.graders``, ``concordant.adapters``, ``concordant.studies`` and ``concordant.writers``; an installed package
 adds its own the same way. Looking a name up imports only the module that holds it.
 """
 

@@ -161,7 +161,7 @@ class CheckFile(Entry):
     )
     grade: str | None = Field(
         default=None,
-        description="the grader that finds outputs right or wrong; by default the one that suits",
+        description="the grader that finds outputs right or wrong, or FILE.py:NAME; by default the one that suits",
     )
     request: RequestEntry = Field(default_factory=RequestEntry)
     level: float = Field(default=0.95, gt=0, lt=1, description="level of the intervals")

@@ -15,6 +15,7 @@ from concordant.core.items import Items
 from concordant.core.relation import unique_names
 from concordant.core.slices import slice_columns
 from concordant.core.tables import read_text
+from concordant.suite.code import from_file, is_code
 from concordant.suite.document import CheckFile, validated
 from concordant.suite.loading import check_spec, load_model
 from concordant.suite.marked_yaml import Document, read_marked
@@ -23,6 +24,7 @@ from concordant.suite.relations import Planned, plan
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from concordant.core.grading import Grader
     from concordant.core.model import Model
     from concordant.core.results import Report
 
@@ -92,7 +94,7 @@ class Suite:
                 raise document.error(("models", model), str(error)) from None
         if file.grade is not None:
             try:
-                grader(file.grade)
+                _grader(file.grade, base, trust_code=trust_code)
             except ConcordantError as error:
                 raise document.error(("grade",), str(error)) from None
         checks = tuple(
@@ -214,7 +216,7 @@ class Suite:
             items,
             relations,
             gates=gates,
-            grade=file.grade,
+            grade=None if file.grade is None else _grader(file.grade, self.base, trust_code=self.trust_code),
             slices=file.slices,
             request=file.request.request(seed),
             level=float(file.level),
@@ -243,6 +245,10 @@ class Suite:
                 for name, model in models.items()
             },
         }
+
+
+def _grader(name: str, base: Path, *, trust_code: bool) -> Grader:
+    return grader(from_file(name, base, trust_code=trust_code) if is_code(name) else name)
 
 
 def _subject(file: CheckFile, checks: tuple[Planned, ...], document: Document) -> str:

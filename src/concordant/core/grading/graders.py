@@ -16,6 +16,7 @@ from concordant.core.agreement.values import number as equal_numbers
 from concordant.core.answers.reading import as_text
 from concordant.core.errors import ConfigError, nearest
 from concordant.core.items import Items
+from concordant.core.registry import lookup, registered
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -127,7 +128,7 @@ def grader(spec: Any, **options: Any) -> Grader:
     Parameters
     ----------
     spec
-        A name in `GRADERS`; a `Grader`; or a function of an output and its item (an object with one attribute
+        A name in `GRADERS`, or registered by a package under ``concordant.graders``; a `Grader`; or a function of an output and its item (an object with one attribute
         a column) that gives true, false, a score (0.5 and more is right), or None for "cannot be graded".
     options
         Options of a named grader, such as ``tolerance=0.01`` of ``number``.
@@ -147,14 +148,16 @@ def grader(spec: Any, **options: Any) -> Grader:
     if isinstance(spec, Grader):
         return spec
     if isinstance(spec, str):
-        if spec not in GRADERS:
-            message = f"there is no grader {spec!r}; {nearest(spec, GRADERS)}"
+        if spec not in GRADERS and spec not in registered("graders"):
+            message = f"there is no grader {spec!r}; {nearest(spec, [*GRADERS, *registered('graders')])}"
             raise ConfigError(message)
-        known = inspect.signature(GRADERS[spec]).parameters
+        made = GRADERS[spec] if spec in GRADERS else lookup("graders", spec)
+        known = inspect.signature(made).parameters
         if unknown := next((option for option in options if option not in known), None):
             message = f"grader {spec!r} has no option {unknown!r}; {nearest(unknown, known)}"
             raise ConfigError(message)
-        return GRADERS[spec](**options)
+        found: Grader = made(**options)
+        return found
     if not callable(spec):
         message = f"a grader is a name, a Grader or a function of an output and an item, got {spec!r}"
         raise ConfigError(message)
