@@ -60,7 +60,7 @@ SIZES = {
 )
 def downstream_prediction(scale: Scale, seed: int) -> Measurements:
     """Measure how well compute predicts each score of single items, from log-probability to accuracy."""
-    from concordant.versions.scaling.option_metrics import option_metrics
+    from concordant.versions.scaling.choice_chain import option_metrics
     from concordant.versions.scaling.predictability import predictability
 
     logprobs, right, compute = _your_ladder() if scale is Scale.full else _small_ladder(SIZES[scale], seed)

@@ -17,6 +17,7 @@ import torch
 from concordant.learn import train
 from concordant.learn.schedules import cosine
 from concordant.learn.sequences import TokenBatches, logits_of, sft
+from concordant.versions.format_errors import FormatErrors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -129,46 +130,8 @@ class TwoStepWorld:
         return [(row, prompts.shape[1]) for row in both.tolist()]
 
 
-@dataclass(frozen=True)
-class Graded:
-    """How answers are, by share of all.
-
-    Parameters
-    ----------
-    validity
-        Answers in the template: marks in their places, numbers between them.
-    strict_accuracy
-        Answers in the template whose last number is right.
-    lenient_accuracy
-        Answers whose last number is right, whatever the form.
-    likeness
-        Share of tokens that stand where the right answer has a token of the same sort: what a reader sees who looks at the
-        form and cannot do the sums.
-    """
-
-    validity: float
-    strict_accuracy: float
-    lenient_accuracy: float
-    likeness: float
-
-    @property
-    def accuracy_given_valid(self) -> float:
-        """Share of right ones among the answers in the template; 0 where there is none."""
-        return self.strict_accuracy / self.validity if self.validity > 0 else 0.0
-
-    @property
-    def format_error_rate(self) -> float:
-        """Share of answers out of the template."""
-        return 1.0 - self.validity
-
-    @property
-    def content_error_rate(self) -> float:
-        """Share of answers in the template that are wrong."""
-        return self.validity - self.strict_accuracy
-
-
-def graded(world: TwoStepWorld, questions: NDArray[np.int64], said: NDArray[np.int64]) -> Graded:
-    """Grade answers.
+def graded(world: TwoStepWorld, questions: NDArray[np.int64], said: NDArray[np.int64]) -> FormatErrors:
+    """Grade answers by form (marks in their places, numbers between them) and by content (the last number).
 
     Parameters
     ----------
@@ -180,18 +143,21 @@ def graded(world: TwoStepWorld, questions: NDArray[np.int64], said: NDArray[np.i
         Shape (n, 5): token ids of the answers.
     """
     right = world.answers(questions)
-    kind, wanted = _kinds(world, said), _kinds(world, right)
-    valid = (kind == wanted).all(axis=1)
+    kind = _kinds(world, said)
+    valid = (kind == _kinds(world, right)).all(axis=1)
     is_number = kind == _NUMBER
     last = said.shape[1] - 1 - is_number[:, ::-1].argmax(axis=1)
     last_number = np.where(is_number.any(axis=1), said[np.arange(len(said)), last], -1)
     rightly = last_number == right[:, -2]
-    return Graded(
-        float(valid.mean()),
-        float((valid & rightly).mean()),
-        float(rightly.mean()),
-        float((kind == wanted).mean()),
-    )
+    return FormatErrors(valid, valid & rightly, rightly)
+
+
+def likeness(world: TwoStepWorld, questions: NDArray[np.int64], said: NDArray[np.int64]) -> float:
+    """Return the share of tokens that stand where the right answer has a token of the same sort.
+
+    It is what a reader sees who looks at the form and cannot do the sums: it stands for a judge of preference.
+    """
+    return float((_kinds(world, said) == _kinds(world, world.answers(questions))).mean())
 
 
 _NUMBER = -1

@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from concordant.versions.scaling.choice_chain import option_metrics as option_metrics
     from concordant.versions.scaling.fits import FittedLaw as FittedLaw
     from concordant.versions.scaling.fits import ScalingFit as ScalingFit
     from concordant.versions.scaling.fits import fit_points as fit_points
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from concordant.versions.scaling.laws import PowerLaw as PowerLaw
     from concordant.versions.scaling.laws import fit_offset_power_law as fit_offset_power_law
     from concordant.versions.scaling.laws import fit_power_law as fit_power_law
-    from concordant.versions.scaling.option_metrics import option_metrics as option_metrics
     from concordant.versions.scaling.predictability import Predictability as Predictability
     from concordant.versions.scaling.predictability import compute_correlations as compute_correlations
     from concordant.versions.scaling.predictability import lost_at as lost_at
@@ -34,7 +34,7 @@ _HOME = {
     "fit_power_law": "laws",
     "ladder_of_logs": "ladder",
     "lost_at": "predictability",
-    "option_metrics": "option_metrics",
+    "option_metrics": "choice_chain",
     "read_ladder": "ladder",
 }
 

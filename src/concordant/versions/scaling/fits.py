@@ -50,6 +50,8 @@ class FittedLaw:
         Size -> (value, low, high), in the unit of the values.
     held_out_error
         Absolute error at the largest size of the law fitted without it; None where too few sizes are left.
+    ceiling
+        Where the law is that of the distance from a ceiling, that ceiling.
     """
 
     name: str
@@ -57,6 +59,12 @@ class FittedLaw:
     intervals: dict[str, Interval]
     predictions: dict[float, tuple[float, float, float]]
     held_out_error: float | None
+    ceiling: float | None = None
+
+    def predict(self, n: ArrayLike) -> Floats:
+        """Return the values at sizes `n`, in the unit of the values."""
+        fitted = self.law.predict(n)
+        return fitted if self.ceiling is None else self.ceiling - fitted
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain values."""
@@ -313,6 +321,7 @@ def _fitted(
         intervals,
         predictions,
         _held_out(family, sizes, values, all_sizes, all_values),
+        None if family.name == "power" else family.ceiling,
     )
 
 

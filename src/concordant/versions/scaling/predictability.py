@@ -19,7 +19,7 @@ from concordant.core.errors import DataError
 from concordant.core.statistics.paired import paired_bootstrap
 from concordant.core.statistics.ranks import kendall_tau_b, spearman_rho
 from concordant.core.statistics.validation import check_choice
-from concordant.versions.scaling.option_metrics import OPTION_METRICS
+from concordant.versions.scaling.choice_chain import OPTION_METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -164,7 +164,7 @@ def predictability(
     Parameters
     ----------
     scores
-        Name -> shape (models, samples), as `concordant.versions.scaling.option_metrics` makes them.
+        Name -> shape (models, samples), as `concordant.versions.scaling.choice_chain` makes them.
     compute, method
         As in `compute_correlations`.
 
