@@ -25,13 +25,16 @@ from concordant.cli.cache import cache
 from concordant.cli.check import check
 from concordant.cli.cite import cite
 from concordant.cli.compare import compare
+from concordant.cli.edit import edit
 from concordant.cli.explain import explain
+from concordant.cli.fingerprint import fingerprint
 from concordant.cli.info import info
 from concordant.cli.listing import list_names
 from concordant.cli.papers import papers
 from concordant.cli.pocket import pocket
 from concordant.cli.report import report
 from concordant.cli.retention import retention
+from concordant.cli.scaling import scaling
 from concordant.cli.study import study
 from concordant.cli.validate import validate
 from concordant.core.errors import ConcordantError
@@ -40,9 +43,12 @@ VERBS: dict[str, Any] = {
     "compare": compare,
     "retention": retention,
     "check": check,
+    "fingerprint": fingerprint,
+    "scaling": scaling,
     "report": report,
     "validate": validate,
     "list": list_names,
+    "edit": edit,
     "study": study,
     "explain": explain,
     "pocket": pocket,
