@@ -282,6 +282,34 @@ def edit_of_rows(
     return _edit(weights, changes, about)
 
 
+def edit_of_parts(
+    model: nn.Module | Mapping[str, Tensor],
+    parts: Mapping[str, tuple[Tensor, Tensor]],
+    *,
+    stored: Mapping[str, torch.dtype] | None = None,
+    **about: Any,
+) -> Edit:
+    """Make an edit that adds to some rows; the model is left as it is.
+
+    Parameters
+    ----------
+    model, stored, about
+        As for :func:`edit_of_rows`.
+    parts
+        By the name of a tensor: which rows of ``tensor.reshape(-1, width)``, ascending, shape ``(n,)``, and what is added
+        to them, shape ``(n, width)``.
+    """
+    weights = weights_of(model)
+    changes = {}
+    for name, (index, step) in parts.items():
+        dtype = (stored or {}).get(name, weights[name].dtype)
+        old = weights[name].detach().cpu().reshape(-1, step.shape[1])[index].to(dtype)
+        new = (old.float() + step).to(dtype)
+        _check_finite(name, new)
+        changes[name] = Change(tuple(weights[name].shape), index, old, new)
+    return _edit(weights, changes, about)
+
+
 def edit_between(
     before: nn.Module | Mapping[str, Tensor],
     after: nn.Module | Mapping[str, Tensor],
