@@ -11,17 +11,37 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from concordant.versions.continual.corruptions import noisy as noisy
+    from concordant.versions.continual.corruptions import occluded as occluded
     from concordant.versions.continual.histories import STATES as STATES
     from concordant.versions.continual.histories import forgetting as forgetting
     from concordant.versions.continual.histories import item_states as item_states
     from concordant.versions.continual.histories import n_changes as n_changes
     from concordant.versions.continual.histories import retention_matrix as retention_matrix
+    from concordant.versions.continual.learner import Interleaved as Interleaved
+    from concordant.versions.continual.learner import Replay as Replay
+    from concordant.versions.continual.learner import ReplayBuffer as ReplayBuffer
+    from concordant.versions.continual.learner import learn_stream as learn_stream
+    from concordant.versions.continual.prototypes import Prototypes as Prototypes
+    from concordant.versions.continual.streams import SupportSet as SupportSet
+    from concordant.versions.continual.streams import Task as Task
+    from concordant.versions.continual.streams import draw_task as draw_task
 
 _HOME = {
+    "Interleaved": "learner",
+    "Prototypes": "prototypes",
+    "Replay": "learner",
+    "ReplayBuffer": "learner",
     "STATES": "histories",
+    "SupportSet": "streams",
+    "Task": "streams",
+    "draw_task": "streams",
     "forgetting": "histories",
     "item_states": "histories",
+    "learn_stream": "learner",
     "n_changes": "histories",
+    "noisy": "corruptions",
+    "occluded": "corruptions",
     "retention_matrix": "histories",
 }
 
@@ -32,6 +52,10 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         message = f"module 'concordant.versions.continual' has no attribute {name!r}"
         raise AttributeError(message)
+    if _HOME[name] == "learner":
+        from concordant.core.errors import require
+
+        require("torch", "torch", "learners of streams")
     value = getattr(importlib.import_module(f"concordant.versions.continual.{_HOME[name]}"), name)
     globals()[name] = value
     return value
