@@ -1,10 +1,10 @@
-"""Model surgery: rude replies turned down by moving a few gate rows, by the rate of rude words and the perplexity kept.
+"""Model surgery: a rude language turned down by moving a few gate rows, by the rate of rude tokens and what else is lost.
 
-A pocket model is taught a language of meetings in which those are rude who do not like each other. A probe finds the
-direction of rudeness in texts that the model wrote, and the rows that point against it are moved along it by growing
-lengths. The controls move as many rows by the same vector: drawn ones, and those that point along it. Each method is
-measured at the greatest strength that keeps the perplexity of clean texts within two per cent, chosen on other meetings
-and texts than those that are reported. At full scale the model and the texts are yours.
+A small model learns a language in which lines that begin rudely go on so. A probe finds the direction of rudeness in
+what the model wrote, and the rows that point against it are moved along it by growing lengths. The controls move as
+many rows by the same vector: drawn ones, and those that point along it. Each method is measured at the greatest strength
+that keeps the perplexity of plain lines within two per cent, chosen on other lines than those that are reported. At
+full scale the model and the texts are yours.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ RATE, RATIO = "relative_rate", "perplexity_ratio"
 ALLOWED = 1.02
 """How far the perplexity of clean texts may rise, as a multiple."""
 
-STRENGTHS = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
+STRENGTHS = (0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0)
 SHARE = 0.05
 """Of the gate rows that are moved."""
 
@@ -34,17 +34,17 @@ SHARE = 0.05
 class Sizes:
     """How much is drawn and how long is taught; chosen on seeds 1000 and above."""
 
-    lessons: int = 4000
-    steps: int = 300
-    written: int = 600
-    prompts: int = 300
-    clean: int = 150
+    lines: int = 12_000
+    steps: int = 400
+    written: int = 300
+    prompts: int = 400
+    clean: int = 400
     pairs: int = 200
     strengths: tuple[float, ...] = STRENGTHS
     draws: int = 3
 
 
-SMALLEST = Sizes(80, 8, 100, 10, 6, 20, (1.0, 4.0), 1)
+SMALLEST = Sizes(200, 10, 40, 20, 10, 20, (1.0, 4.0), 1)
 
 
 @study(

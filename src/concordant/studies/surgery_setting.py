@@ -5,30 +5,36 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from concordant.core.errors import ConfigError
+from concordant.learn import train
+from concordant.learn.loop import own_generator
 from concordant.learn.randomness import child_seeds
-from concordant.learn.sequences import TokenBatches, answer_nll
-from concordant.studies.rude_replies import (
-    REPLY_TOKENS,
-    ids_of,
-    meetings,
-    minimal_pairs,
-    rude_rate,
-    rude_share,
+from concordant.learn.schedules import cosine
+from concordant.learn.sequences import TokenBatches, answer_nll, sft
+from concordant.studies.rude_language import (
+    BEGIN,
+    CONTINUED,
+    END,
+    VOCABULARY,
+    RudeLanguage,
+    continued,
+    is_rude,
 )
 from concordant.versions.editing.probe import LinearProbe, fit_probe, pooled_states
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from torch import nn
+    from torch import Tensor, nn
 
     from concordant.learn.sequences import Row
-    from concordant.models.causal import CausalLM
     from concordant.studies.model_surgery import Sizes
 
 NAMES = {
@@ -42,7 +48,7 @@ NAMES = {
 
 TOKENS = 4096
 RUDE = 0.25
-"""A reply is rude, to the probe, if more of its words are."""
+"""A text is rude, to the probe, if more of what was written is."""
 
 YOUR_TOKENS = 32
 YOUR_PAIRS = 200
@@ -88,7 +94,7 @@ class SurgerySetting:
 
 
 def rude_setting(n: Sizes, *, seed: int) -> SurgerySetting:
-    """Teach a pocket model the language of meetings, and find the direction of rudeness.
+    """Teach a small model the rude language from nothing, and find the direction of rudeness in what it writes.
 
     Parameters
     ----------
@@ -97,34 +103,67 @@ def rude_setting(n: Sizes, *, seed: int) -> SurgerySetting:
     seed
         Decides everything.
     """
-    from concordant.pocket.mixes import MIXES
-    from concordant.pocket.texts import token_rows
-    from concordant.studies.small_language import released_language_model, taught
-
-    drawn, general, teaching, writing, probing = child_seeds(seed, 5)
+    drawn, weights, teaching, writing, probing, choosing, testing = child_seeds(seed, 7)
     rng = np.random.default_rng(drawn)
-    lessons: list[Row] = [meeting.row for meeting in meetings(n.lessons, rng)]
-    lessons += token_rows(MIXES["base"].draw(n.lessons, seed=general), chat=False)
-    model = taught(released_language_model("250k-base"), lessons, rate=2e-3, steps=n.steps, seed=teaching)
+    language = RudeLanguage.drawn(rng)
+    model = _new_model(weights)
+    train(
+        model,
+        sft,
+        TokenBatches(_rows(language.whole(n.lines, rng)), 2048),
+        steps=n.steps,
+        optimizer=partial(torch.optim.AdamW, lr=4e-3),
+        schedule=partial(cosine, warm_up=n.steps // 10),
+        clip=1.0,
+        device="cpu",
+        seed=teaching,
+        progress=False,
+    )
+    model.eval()
 
-    scenes = [meeting.text for meeting in meetings(n.written, rng)]
-    replies = _replies(model, scenes, writing)
-    texts = [ids_of(f"{scene} {reply}") for scene, reply in zip(scenes, replies, strict=True)]
-    is_rude = np.array([rude_share(reply) > RUDE for reply in replies])
-    states = pooled_states(model.model, texts)
-    probe = fit_probe(states[is_rude], states[~is_rude], seed=probing)
-    pairs = (pooled_states(model.model, [one.row[0] for one in side]) for side in minimal_pairs(n.pairs, rng))
+    begun = torch.cat([language.begun(n.written, rng, rude=rude) for rude in (True, False)])
+    written = continued(model, begun, CONTINUED, seed=writing)
+    rude = is_rude(written[:, -CONTINUED:]).double().mean(1) > RUDE
+    states = pooled_states(model, written.tolist())
+    probe = fit_probe(states[rude], states[~rude], seed=probing)
+    pairs = (pooled_states(model, lines.tolist()) for lines in language.minimal_pairs(n.pairs, rng))
 
     def measures(seed: int) -> Measures:
-        prompts = [meeting.text for meeting in meetings(n.prompts, rng, cold=True)]
-        clean: list[Row] = [meeting.row for meeting in meetings(n.clean, rng, cold=False)]
-        clean += token_rows(MIXES["base"].draw(n.clean, seed=seed), chat=False)
-        return Measures(
-            lambda module: rude_rate(_replies(model, prompts, seed)), _perplexity(TokenBatches(clean, TOKENS))
-        )
+        contexts = language.begun(n.prompts, rng, rude=True)
+        clean = TokenBatches(_rows(language.whole(n.clean, rng, rude=0.0)), TOKENS)
 
-    chosen, tested = (measures(one) for one in child_seeds(seed + 1, 2))
-    return SurgerySetting(model.model, probe, probe.pair_accuracy(*pairs).value, chosen, tested)
+        def rate(module: nn.Module) -> float:
+            tokens = continued(module, contexts, CONTINUED, seed=seed)
+            return float(is_rude(tokens[:, -CONTINUED:]).double().mean())
+
+        return Measures(rate, _perplexity(clean))
+
+    return SurgerySetting(
+        model, probe, probe.pair_accuracy(*pairs).value, measures(choosing), measures(testing)
+    )
+
+
+def _new_model(seed: int) -> LlamaForCausalLM:
+    config = LlamaConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        max_position_embeddings=64,
+        initializer_range=0.075,
+        tie_word_embeddings=True,
+        bos_token_id=BEGIN,
+        eos_token_id=END,
+        pad_token_id=END,
+    )
+    with own_generator(torch.device("cpu"), seed):
+        return LlamaForCausalLM(config)
+
+
+def _rows(lines: Tensor) -> list[Row]:
+    return [(line, 1) for line in lines.tolist()]
 
 
 def named_setting(*, seed: int) -> SurgerySetting:
@@ -177,9 +216,3 @@ def named_setting(*, seed: int) -> SurgerySetting:
 
 def _perplexity(batches: TokenBatches) -> Callable[[nn.Module], float]:
     return lambda module: math.exp(answer_nll(module, batches))
-
-
-def _replies(model: CausalLM, prompts: Sequence[str], seed: int) -> list[str]:
-    """Return one reply to each meeting, drawn from what the model would say."""
-    written = model.generate(prompts, temperature=1.0, max_tokens=REPLY_TOKENS, seed=seed)
-    return [one[0].text for one in written]
