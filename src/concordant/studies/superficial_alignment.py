@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
+    from concordant.learn.sequences import Row
     from concordant.studies.two_step_world import TwoStepWorld
     from concordant.versions.format_errors import FormatErrors
 
@@ -122,7 +123,7 @@ def _two_steps(n: Sizes, seed: int) -> dict[str, float]:
         for name in ("validity", "accuracy_given_valid", "lenient_accuracy", "content_error_rate")
     }
     measured |= _growth(results, alike, n.format_examples)
-    return measured | _new_facts(world, n, models, fact_seed)
+    return measured | _new_facts(world, n, models, lessons[: n.format_examples], fact_seed)
 
 
 def zipf_order(rng: np.random.Generator, questions: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -188,20 +189,26 @@ def _growth(results: dict[int, FormatErrors], alike: list[float], some: int) -> 
     return measured
 
 
-def _new_facts(world: TwoStepWorld, n: Sizes, models: dict[int, nn.Module], seed: int) -> dict[str, float]:
-    """Teach new operations by documents, among the old ones, and ask questions with one new operation and one old."""
+def _new_facts(
+    world: TwoStepWorld, n: Sizes, models: dict[int, nn.Module], lessons: Sequence[Row], seed: int
+) -> dict[str, float]:
+    """Teach new operations by documents, and ask questions with one new operation and one old.
+
+    Both models read the same documents, of the new operations and of the old, and the few lessons that fix the format, which
+    documents alone would make them forget.
+    """
     from concordant.studies.two_step_world import graded, greedy, trained
 
     new = range(n.operations, n.operations + n.new_operations)
     rng = np.random.default_rng(seed)
-    documents = world.documents(new) * 2 + world.documents(range(n.operations))
+    rows = world.documents(new) * 2 + world.documents(range(n.operations)) + list(lessons)
     some = rng.permutation(world.questions(new, range(n.operations)))[: n.test // 2]
     others = rng.permutation(world.questions(range(n.operations), new))[: n.test // 2]
     questions = np.concatenate([some, others])
     measured = {}
     for name, model in zip(("base", "post_trained"), models.values(), strict=True):
         taught = copy.deepcopy(model)
-        trained(taught, documents, steps=n.fact_steps, rate=1e-3, tokens=n.tokens, seed=seed)
+        trained(taught, rows, steps=n.fact_steps, rate=1e-3, tokens=n.tokens, seed=seed)
         facts = np.array([row for row, _ in world.documents(new)])
         recalled = greedy(taught, facts[:, :4], 1)[:, 0] == facts[:, 4]
         found = graded(world, questions, greedy(taught, world.prompts(questions)))
