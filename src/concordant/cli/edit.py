@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
+from concordant.cli.edit_output import deliver_edit, items_of, loaded_model, texts_of, told, write_folder
 from concordant.cli.options import Json, Limit
-
-if TYPE_CHECKING:
-    import torch
-
-    from concordant.core.items import Items
-    from concordant.models.causal import CausalLM
-    from concordant.versions.editing.edit import Edit
-    from concordant.versions.editing.ledger import LedgerLine
 
 ModelName = Annotated[
     str, typer.Argument(metavar="MODEL", show_default=False, help="A folder, hf:FOLDER or pocket:NAME.")
@@ -124,7 +117,7 @@ def surgery(
     except re.error as error:
         message = f"--pattern must be a regular expression, got {pattern!r}: {error}"
         raise ConfigError(message) from None
-    language_model, stored = _loaded(model)
+    language_model, stored = loaded_model(model)
     from concordant.versions.editing.surgery_run import STRENGTHS, SurgeryOptions, surgery_of_texts
 
     options = SurgeryOptions(
@@ -138,10 +131,10 @@ def surgery(
     )
     run = surgery_of_texts(
         language_model,
-        _texts(unwanted, limit),
-        _texts(wanted, limit),
-        _items(items, limit),
-        prompts=None if prompts is None else _texts(prompts, limit),
+        texts_of(unwanted, limit),
+        texts_of(wanted, limit),
+        items_of(items, limit),
+        prompts=None if prompts is None else texts_of(prompts, limit),
         is_unwanted=None if found is None else (lambda text: found.search(text) is not None),
         options=options,
         stored=stored,
@@ -151,7 +144,7 @@ def surgery(
     notes = [f"probe: {run.probe.accuracy} of held-out texts told rightly"]
     tried = {"strengths": curve, "probe_accuracy": run.probe.accuracy.value}
     best = f"strength {run.chosen.strength:g}" if run.chosen else ""
-    return _deliver(made, run.ledger, tried, notes, best, output, json=json)
+    return deliver_edit(made, run.ledger, tried, notes, best, output, json=json)
 
 
 @edit.command()
@@ -194,7 +187,7 @@ def canonical(
 
         concordant edit canonical hf:my-model facts.jsonl --general texts.jsonl --bound 1e-3 -o facts.edit
     """
-    language_model, stored = _loaded(model)
+    language_model, stored = loaded_model(model)
     from concordant.versions.editing.canonical import Tuning
     from concordant.versions.editing.canonical_run import canonical_of_examples
     from concordant.versions.editing.examples import read_examples
@@ -203,7 +196,7 @@ def canonical(
     run = canonical_of_examples(
         language_model,
         read_examples(examples, tokenizer),
-        _items(general, limit),
+        items_of(general, limit),
         contexts=() if contexts is None else read_examples(contexts, tokenizer),
         tuning=Tuning(way=way, loss=loss, epochs=epochs, rank=rank),  # type: ignore[arg-type]
         rates=rate or (1e-4, 3e-4, 1e-3, 3e-3),
@@ -223,7 +216,7 @@ def canonical(
     ]
     made = None if run.chosen is None else run.chosen.found.edit
     best = f"rate {run.chosen.rate:g}, epoch {run.chosen.found.epoch}" if run.chosen else ""
-    return _deliver(made, run.ledger, {"rates": tried}, [], best, output, json=json)
+    return deliver_edit(made, run.ledger, {"rates": tried}, [], best, output, json=json)
 
 
 @edit.command()
@@ -236,7 +229,7 @@ def apply(
 
         concordant edit apply kind.edit pocket:250k-base -o kinder
     """
-    return _write(file, model, output, undo=False, force=force, json=json)
+    return write_folder(file, model, output, undo=False, force=force, json=json)
 
 
 @edit.command()
@@ -249,7 +242,7 @@ def undo(
 
         concordant edit undo kind.edit kinder -o as-before
     """
-    return _write(file, model, output, undo=True, force=force, json=json)
+    return write_folder(file, model, output, undo=True, force=force, json=json)
 
 
 @edit.command()
@@ -269,139 +262,10 @@ def diff(file: EditFile, *, json: Json = False) -> int:
     if json:
         from concordant.cli.output import print_json
 
-        print_json(_told(loaded))
+        print_json(told(loaded))
         return 0
     from concordant.cli.output import stdout_console
     from concordant.report.edits import print_edit
 
-    print_edit(_told(loaded), stdout_console())
+    print_edit(told(loaded), stdout_console())
     return 0
-
-
-def _write(file: Path, model: str, output: Path, *, undo: bool, force: bool, json: bool) -> int:
-    from concordant.core.errors import require
-
-    require("torch", "torch", "edits of models")
-    from concordant.versions.editing.edit import Edit
-    from concordant.versions.editing.folders import edited_folder
-
-    loaded = Edit.load(file)
-    edited_folder(loaded.reversed() if undo else loaded, _folder(model), output, force=force)
-    if json:
-        from concordant.cli.output import print_json
-
-        print_json({**_told(loaded), "written": str(output)})
-    else:
-        done = "undone" if undo else "applied"
-        typer.echo(f"{output}: {file} {done}: {loaded.n_numbers:,} numbers in {len(loaded.changes)} tensors")
-    return 0
-
-
-def _deliver(
-    made: Edit | None,
-    lines: list[LedgerLine],
-    tried: dict[str, Any],
-    notes: list[str],
-    best: str,
-    output: Path,
-    *,
-    json: bool,
-) -> int:
-    """Write an edit with its ledger, print both, and return the exit code."""
-    from dataclasses import replace
-
-    told = [line.to_dict() for line in lines]
-    if made is not None:
-        made = replace(made, about={**made.about, "tried": tried, "ledger": told})
-        made.save(output)
-    if json:
-        from concordant.cli.output import print_json
-
-        edited = {"edit": None} if made is None else {"edit": str(output), **_told(made)}
-        print_json({**edited, "tried": tried})
-        return 0 if made is not None else 1
-    from concordant.cli.output import stdout_console
-    from concordant.report.edits import print_ledger, print_tried
-
-    console = stdout_console()
-    for note in notes:
-        typer.echo(note)
-    print_tried(tried, console)
-    if made is None:
-        typer.echo("no edit: nothing that was tried stays within the bound; allow more, or try weaker ones")
-        return 1
-    print_ledger(told, console)
-    typer.echo(f"{output}: {best}, {made.n_numbers:,} numbers in {len(made.changes)} tensors")
-    return 0
-
-
-def _told(loaded: Edit) -> dict[str, Any]:
-    """Return what an edit touches, as JSON takes it."""
-    tensors = [
-        {
-            "tensor": name,
-            "rows": change.n_rows,
-            "of_rows": change.shape[0] if change.shape else 1,
-            "numbers": change.n_numbers,
-            "length": change.norm,
-            "relative_length": change.norm / (float(change.old.double().norm()) or 1.0),
-        }
-        for name, change in sorted(loaded.changes.items())
-    ]
-    return {
-        "before": loaded.before,
-        "after": loaded.after,
-        "numbers": loaded.n_numbers,
-        "tensors": tensors,
-        **loaded.about,
-    }
-
-
-def _folder(model: str) -> Path:
-    """Return the folder of a model that is named."""
-    from concordant.core.errors import ModelError
-
-    scheme, colon, rest = model.partition(":")
-    if colon and scheme == "pocket" and not Path(rest).is_dir():
-        from concordant.pocket import model_folder
-
-        return model_folder(rest)
-    folder = Path(rest if colon and scheme in ("hf", "pocket") else model).expanduser()
-    if not folder.is_dir():
-        message = f"an edit needs the files of the model: a folder, hf:FOLDER or pocket:NAME, got {model!r}"
-        raise ModelError(message)
-    return folder
-
-
-def _loaded(model: str) -> tuple[CausalLM, dict[str, torch.dtype]]:
-    """Load a language model from its files, and return it with the precision of its weights there."""
-    from concordant.core.errors import ModelError, require
-
-    require("torch", "torch", "edits of models")
-    from concordant.models.causal import CausalLM
-    from concordant.models.huggingface import load_huggingface
-    from concordant.pocket.released import CHAT, load_pocket
-    from concordant.versions.editing.folders import stored_precision
-
-    folder = _folder(model)
-    is_pocket = model.startswith("pocket:")
-    wrapped: Any = (
-        load_pocket(str(folder), device="cpu", name=model)
-        if is_pocket
-        else load_huggingface(folder, device="cpu", chat=(folder / CHAT).is_file(), name=model)
-    )
-    found = getattr(wrapped, "language_model", None)
-    if not isinstance(found, CausalLM):
-        message = f"{model} is no causal language model: only those can be edited"
-        raise ModelError(message)
-    return found, stored_precision(folder)
-
-
-def _items(file: str, limit: int | None) -> Items:
-    from concordant.core.items import Items
-
-    return Items.read(file, limit=limit)
-
-
-def _texts(file: str, limit: int | None) -> list[str]:
-    return [str(text) for text in _items(file, limit).inputs]

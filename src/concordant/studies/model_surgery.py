@@ -62,7 +62,7 @@ SMALLEST = Sizes(200, 10, 40, 20, 10, 20, (1.0, 4.0), 1)
 def model_surgery(scale: Scale, seed: int) -> Measurements:
     """Measure the behaviour and the perplexity of clean texts over strengths, for opposed, aligned and drawn rows."""
     from concordant.learn.randomness import child_seeds
-    from concordant.versions.editing.surgery import row_scores, select_rows
+    from concordant.versions.editing.gates import row_scores, select_rows
 
     world, *draws = child_seeds(seed, 4)
     if scale is Scale.full:
@@ -94,7 +94,7 @@ def model_surgery(scale: Scale, seed: int) -> Measurements:
 
 def _measured(method: str, setting: SurgerySetting, rows: Mapping[str, Tensor], n: Sizes) -> dict[str, float]:
     """Sweep over strengths on the texts to choose by, and measure what was chosen on those to report."""
-    from concordant.versions.editing.surgery import surgery
+    from concordant.versions.editing.gates import surgery
     from concordant.versions.editing.sweep import strength_sweep, strongest_within
 
     module = setting.module

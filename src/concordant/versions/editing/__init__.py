@@ -32,8 +32,14 @@ if TYPE_CHECKING:
     from concordant.versions.editing.examples import suffix_losses as suffix_losses
     from concordant.versions.editing.folders import edited_folder as edited_folder
     from concordant.versions.editing.folders import stored_precision as stored_precision
+    from concordant.versions.editing.gates import Gate as Gate
+    from concordant.versions.editing.gates import gates_of as gates_of
+    from concordant.versions.editing.gates import row_scores as row_scores
+    from concordant.versions.editing.gates import select_rows as select_rows
+    from concordant.versions.editing.gates import surgery as surgery
     from concordant.versions.editing.ledger import Group as Group
     from concordant.versions.editing.ledger import LedgerLine as LedgerLine
+    from concordant.versions.editing.ledger import behaviour_ledger as behaviour_ledger
     from concordant.versions.editing.ledger import items_group as items_group
     from concordant.versions.editing.ledger import random_edit as random_edit
     from concordant.versions.editing.ledger import rate_group as rate_group
@@ -44,10 +50,6 @@ if TYPE_CHECKING:
     from concordant.versions.editing.probe import fit_probe as fit_probe
     from concordant.versions.editing.probe import pooled_states as pooled_states
     from concordant.versions.editing.senses import select_senses as select_senses
-    from concordant.versions.editing.surgery import Gate as Gate
-    from concordant.versions.editing.surgery import gates_of as gates_of
-    from concordant.versions.editing.surgery import row_scores as row_scores
-    from concordant.versions.editing.surgery import select_rows as select_rows
     from concordant.versions.editing.surgery_run import SurgeryOptions as SurgeryOptions
     from concordant.versions.editing.surgery_run import SurgeryRun as SurgeryRun
     from concordant.versions.editing.surgery_run import surgery_of_texts as surgery_of_texts
@@ -61,7 +63,7 @@ _HOME = {
     "CanonicalRun": "canonical_run",
     "Change": "edit",
     "Edit": "edit",
-    "Gate": "surgery",
+    "Gate": "gates",
     "Group": "ledger",
     "Kept": "bounded",
     "LedgerLine": "ledger",
@@ -71,6 +73,7 @@ _HOME = {
     "SurgeryRun": "surgery_run",
     "SweepPoint": "sweep",
     "Tuning": "canonical",
+    "behaviour_ledger": "ledger",
     "bound_weight": "ensemble",
     "bounded_epochs": "bounded",
     "canonical_edits": "canonical",
@@ -82,7 +85,7 @@ _HOME = {
     "edited_folder": "folders",
     "failures": "examples",
     "fit_probe": "probe",
-    "gates_of": "surgery",
+    "gates_of": "gates",
     "hard_negatives": "near_texts",
     "items_group": "ledger",
     "last_within": "bounded",
@@ -90,14 +93,15 @@ _HOME = {
     "random_edit": "ledger",
     "rate_group": "ledger",
     "read_examples": "examples",
-    "row_scores": "surgery",
-    "select_rows": "surgery",
+    "row_scores": "gates",
+    "select_rows": "gates",
     "select_senses": "senses",
     "stored_precision": "folders",
     "strength_sweep": "sweep",
     "strongest_within": "sweep",
     "suffix_losses": "examples",
     "suffixes_group": "ledger",
+    "surgery": "gates",
     "surgery_of_texts": "surgery_run",
     "texts_group": "ledger",
 }

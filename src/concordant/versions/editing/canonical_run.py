@@ -15,8 +15,8 @@ from concordant.versions.editing.examples import DELTA, failures, suffix_losses
 from concordant.versions.editing.ledger import (
     Group,
     LedgerLine,
+    behaviour_ledger,
     items_group,
-    ledger,
     suffixes_group,
     texts_group,
 )
@@ -160,7 +160,9 @@ def canonical_of_examples(
     ]
     if general.reference is not None:
         groups.append(items_group("general items", general, model, max_tokens=64))
-    return CanonicalRun(tried, chosen, ledger(module, chosen.found.edit, groups, draws=draws, seed=seed))
+    return CanonicalRun(
+        tried, chosen, behaviour_ledger(module, chosen.found.edit, groups, draws=draws, seed=seed)
+    )
 
 
 def _judged(module: nn.Module, found: BoundedEdit, rows: Sequence[Row], delta: float) -> tuple[float, float]:

@@ -276,8 +276,8 @@ def edit_of_rows(
         order = index.argsort()
         dtype = (stored or {}).get(name, weights[name].dtype)
         _check_finite(name, new)
-        old = weights[name].detach()[index[order]].flatten(1).cpu().to(dtype)
-        new = new[order].detach().flatten(1).cpu().to(dtype)
+        old = weights[name].detach()[index[order]].reshape(len(order), -1).cpu().to(dtype)
+        new = new[order].detach().reshape(len(order), -1).cpu().to(dtype)
         changes[name] = Change(tuple(weights[name].shape), index[order].cpu().long(), old, new)
     return _edit(weights, changes, about)
 

@@ -104,7 +104,7 @@ class LedgerLine:
         }
 
 
-def ledger(
+def behaviour_ledger(
     model: nn.Module, edit: Edit, groups: Sequence[Group], *, draws: int = 3, seed: int = 0
 ) -> list[LedgerLine]:
     """Measure what an edit changes; the model is left as it is.

@@ -14,16 +14,16 @@ import numpy as np
 from concordant.core.errors import DataError
 from concordant.learn.sequences import TokenBatches, answer_nll
 from concordant.models.tokens import Tokens
+from concordant.versions.editing.gates import SHARE, Rule, row_scores, select_rows, surgery
 from concordant.versions.editing.ledger import (
     Group,
     LedgerLine,
+    behaviour_ledger,
     items_group,
-    ledger,
     rate_group,
     texts_group,
 )
 from concordant.versions.editing.probe import LinearProbe, fit_probe, pooled_states
-from concordant.versions.editing.surgery import SHARE, Rule, row_scores, select_rows, surgery
 from concordant.versions.editing.sweep import SweepPoint, strength_sweep, strongest_within
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ def surgery_of_texts(
     if general.reference is not None:
         held = general.rows(np.arange(len(general)) % 2 == 1)
         groups.append(items_group("general items", held, model, max_tokens=options.max_tokens))
-    lines = ledger(module, chosen.edit, groups, draws=options.draws, seed=options.seed)
+    lines = behaviour_ledger(module, chosen.edit, groups, draws=options.draws, seed=options.seed)
     return SurgeryRun(probe, points, chosen, lines)
 
 
