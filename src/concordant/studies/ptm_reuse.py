@@ -58,7 +58,7 @@ TWO_SIGMA = 1.96
 class Sizes:
     """How much is trained and asked; chosen on seeds 1000 and above."""
 
-    models: int = 4
+    models: int = 8
     width: int = 32
     steps: int = 400
     more_steps: int = 20
@@ -71,7 +71,7 @@ class Sizes:
 SIZES = {
     Scale.smoke: Sizes(1, 8, 20, 5, 40, 4, (8, 3), ()),
     Scale.pocket: Sizes(),
-    Scale.full: Sizes(models=10),
+    Scale.full: Sizes(models=20),
 }
 
 
