@@ -30,6 +30,7 @@ SCRIPTS = (
     "episodes",
     "statistics",
     "million",
+    "fingerprint",
     "ensemble",
     "preference",
     "studies",
