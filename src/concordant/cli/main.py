@@ -30,9 +30,12 @@ from concordant.cli.explain import explain
 from concordant.cli.fingerprint import fingerprint
 from concordant.cli.info import info
 from concordant.cli.listing import list_names
+from concordant.cli.merge import merge
 from concordant.cli.papers import papers
 from concordant.cli.pocket import pocket
+from concordant.cli.repair import repair
 from concordant.cli.report import report
+from concordant.cli.residuals import residuals
 from concordant.cli.retention import retention
 from concordant.cli.scaling import scaling
 from concordant.cli.study import study
@@ -46,9 +49,12 @@ VERBS: dict[str, Any] = {
     "fingerprint": fingerprint,
     "scaling": scaling,
     "report": report,
+    "repair": repair,
     "validate": validate,
     "list": list_names,
     "edit": edit,
+    "residuals": residuals,
+    "merge": merge,
     "study": study,
     "explain": explain,
     "pocket": pocket,
@@ -59,6 +65,7 @@ VERBS: dict[str, Any] = {
 }
 GOING_ON = {
     "check": "; nothing recorded is lost; go on with --resume",
+    "repair": "; what is trained and asked is kept; the same command goes on",
     "study": "; the seeds that are done are kept; the same command goes on",
 }
 COULD_NOT_BE_RUN = 2

@@ -80,14 +80,14 @@ def summary(report: Report) -> dict[str, Any]:
         "mark": MARKS[state(report)],
         "verdict": verdict(report),
         "parts": parts,
-        "gates": [_gate(g) for g in report.gates],
+        "gates": [gate_row(g) for g in report.gates],
         "marks": MARKS,
         "tables": [_table(result) for result in report.results.values()],
         "level": level_text(report),
     }
 
 
-def _gate(result: GateResult) -> dict[str, Any]:
+def gate_row(result: GateResult) -> dict[str, Any]:
     """Return the row of a gate."""
     finding = result.finding
     return {

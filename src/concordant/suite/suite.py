@@ -103,6 +103,12 @@ class Suite:
         )
         return cls(document, text, base, file, checks, _subject(file, checks, document), trust_code)
 
+    @property
+    def grade(self) -> Grader | None:
+        """The grader that the file names, or None."""
+        name = self.file.grade
+        return None if name is None else _grader(name, self.base, trust_code=self.trust_code)
+
     def load_models(self, *, concurrency: int | None = None, trust_pickle: bool = False) -> dict[str, Model]:
         """Load the model under test and those that its checks name.
 
@@ -216,7 +222,7 @@ class Suite:
             items,
             relations,
             gates=gates,
-            grade=None if file.grade is None else _grader(file.grade, self.base, trust_code=self.trust_code),
+            grade=self.grade,
             slices=file.slices,
             request=file.request.request(seed),
             level=float(file.level),

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from concordant.versions.muscle import CompatibleUpdate as CompatibleUpdate
     from concordant.versions.muscle import compatible_update as compatible_update
     from concordant.versions.muscle_adapter import compatible_adapter as compatible_adapter
+    from concordant.versions.repairing.classifier import TorchClassifier as TorchClassifier
+    from concordant.versions.repairing.flow import repair as repair
+    from concordant.versions.repairing.result import Repair as Repair
+    from concordant.versions.repairing.settings import RepairSettings as RepairSettings
 
 _HOME = {
     "CompatibleUpdate": "muscle",
@@ -27,6 +31,10 @@ _HOME = {
     "compatible_update": "muscle",
     "ensemble_log_probabilities": "averages",
     "interpolated_weights": "averages",
+    "Repair": "repairing.result",
+    "RepairSettings": "repairing.settings",
+    "TorchClassifier": "repairing.classifier",
+    "repair": "repairing.flow",
 }
 
 __all__ = sorted([*_HOME, "Flips", "NoiseFloor", "Retention", "Scores", "StepAgreement"])

@@ -51,6 +51,9 @@ class Predictions(NamedTuple):
         Right tokens or classes, integers, shape ``(...)``.
     counts
         True at the tokens that count (those of answers), shape ``(...)``; None for all.
+    from_old
+        True where the old model is the teacher, shape ``(...)``, where that is settled beforehand; None leaves it to
+        the rule.
     """
 
     current: Tensor
@@ -58,6 +61,7 @@ class Predictions(NamedTuple):
     new: Tensor
     targets: Tensor
     counts: Tensor | None = None
+    from_old: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,12 +169,12 @@ def compatibility_loss(
     (1.0, 1.5232)
     """
     _check_weight(cross_entropy_weight)
-    current, old, new, targets, counts = predictions
+    current, old, new, targets, counts, from_old = predictions
     if counts is None:
         counts = torch.ones_like(targets, dtype=torch.bool)
     counts = counts.bool()
     targets = torch.where(counts, targets, 0)  # where nothing counts there may be no token, such as -100
-    mask = old_teacher_mask(current, old, new, targets, rule)
+    mask = old_teacher_mask(current, old, new, targets, rule) if from_old is None else from_old
     distillation = masked_distillation(current, old, new, mask, padding=counts)
     n_tokens = counts.sum()
     parts = {

@@ -34,6 +34,7 @@ def compatible_adapter(
     *,
     rank: int | None = None,
     rule: Rule = "current_wrong",
+    from_old: Sequence[bool] | None = None,
     cross_entropy_weight: float = 0.0,
     **options: Any,
 ) -> CompatibleUpdate:
@@ -52,6 +53,9 @@ def compatible_adapter(
         Of a fresh adapter, for a new model without any; it starts at nothing, which is the new model too.
     rule, cross_entropy_weight
         As for `concordant.versions.muscle.compatibility_loss`.
+    from_old
+        Of each row of `TokenBatches`, whether the old model is its teacher, in place of a rule: for rows that are
+        replies of the two versions themselves, each taught by its own.
     options
         Of `concordant.learn.train`: `steps` or `epochs`, `optimizer`, `seed`, `device`, `validate`, ...
 
@@ -89,8 +93,15 @@ def compatible_adapter(
         same_tokenizer(old, new)
     student = _student(new_module, rank, options.get("seed", 0))
 
+    owners = None if from_old is None else torch.as_tensor(from_old, dtype=torch.bool)
+
     def read(model: nn.Module, batch: Any) -> Predictions:
         tokens, counts = batch["tokens"], batch["mask"][:, 1:].bool()
+        if owners is not None:
+            theirs = owners.to(tokens.device)[batch["rows"]]
+            said, is_old = _said_by_owner((old_module, new_module), tokens, counts, theirs)
+            current = logits_of(model, tokens)[:, :-1][counts]
+            return Predictions(current, said, said, tokens[:, 1:][counts], from_old=is_old)
         said_old, said_new = (_said(teacher, tokens)[:, :-1][counts] for teacher in (old_module, new_module))
         current = logits_of(model, tokens)[:, :-1][counts]
         return Predictions(current, said_old, said_new, tokens[:, 1:][counts])
@@ -144,6 +155,20 @@ def _student(new: nn.Module, rank: int | None, seed: int) -> nn.Module:
     student = copy.deepcopy(new)
     add_lora(student, rank, seed=seed)
     return student
+
+
+def _said_by_owner(
+    teachers: tuple[nn.Module, nn.Module], tokens: Tensor, counts: Tensor, from_old: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return what the teacher of each row says at the tokens that count, and whether that is the old one."""
+    said = None
+    for teacher, rows in zip(teachers, (from_old, ~from_old), strict=True):
+        if rows.any():
+            logits = _said(teacher, tokens[rows])[:, :-1]
+            said = logits.new_empty(*counts.shape, logits.shape[-1]) if said is None else said
+            said[rows] = logits
+    assert said is not None
+    return said[counts], from_old[:, None].expand_as(counts)[counts]
 
 
 @torch.no_grad()
