@@ -44,7 +44,8 @@ def rounded(weight: Tensor, bits: int) -> Tensor:
     most = 2 ** (bits - 1) - 1
     largest = weight.abs().amax(dim=-1, keepdim=True) if weight.ndim > 1 else weight.abs().amax()
     scale = (largest / most).clamp(min=torch.finfo(weight.dtype).tiny)
-    return torch.round(weight / scale) * scale
+    found: Tensor = torch.round(weight / scale) * scale
+    return found
 
 
 def with_rounded_weights(model: nn.Module, bits: int) -> nn.Module:

@@ -116,16 +116,16 @@ def _digits(n: Sizes, seed: int) -> dict[str, float]:
             accuracies.setdefault(name, []).append(accuracy)
             changes.setdefault(name, []).append(change)
     measured = {}
-    for name, verdicts in found.items():
-        rates = np.mean(verdicts, axis=0)
+    for name, flags in found.items():
+        rates = np.mean(flags, axis=0)
         for check, rate in zip(CHECKS, rates, strict=True):
             measured[f"{check}.{name}_flag_rate"] = float(rate)
         measured[f"copy.{name}_accuracy"] = float(np.mean(accuracies[name]))
         measured[f"copy.{name}_change_rate"] = float(np.mean(changes[name]))
     for place, check in enumerate(CHECKS):
         for what, names in (("false_alarm_rate", UNHARMED), ("detection_rate", DAMAGED)):
-            flags = [verdicts[place] for name in names for verdicts in found[name]]
-            measured[f"{check}.{what}"] = float(np.mean(flags))
+            each = [verdicts[place] for name in names for verdicts in found[name]]
+            measured[f"{check}.{what}"] = float(np.mean(each))
     return measured
 
 
@@ -202,7 +202,8 @@ class Digits:
 
     def predict(self, x: NDArray[Any]) -> NDArray[np.int64]:
         """Return the most probable classes, shape (n,)."""
-        return self.probabilities(x).argmax(axis=1)
+        found: NDArray[np.int64] = self.probabilities(x).argmax(axis=1)
+        return found
 
 
 def _copies(n: Sizes, x: NDArray[np.float32], y: NDArray[np.int64], seed: int) -> dict[str, Digits]:

@@ -55,9 +55,9 @@ def option_metrics(logprobs: ArrayLike, right: ArrayLike) -> dict[str, Floats]:
     Examples
     --------
     >>> import numpy as np
-    >>> found = option_metrics(np.log([[0.2, 0.1, 0.1], [0.1, 0.3, 0.0]]), [0, 0])
+    >>> found = option_metrics(np.log([[0.2, 0.1, 0.1], [0.1, 0.2, 0.1]]), [0, 0])
     >>> {name: values.round(3).tolist() for name, values in found.items() if name != "log_p"}
-    {'p': [0.2, 0.1], 'p_choice': [0.5, 0.25], 'brier_score': [-0.375, -1.125], 'accuracy': [1.0, 0.0]}
+    {'p': [0.2, 0.1], 'p_choice': [0.5, 0.25], 'brier_score': [-0.375, -0.875], 'accuracy': [1.0, 0.0]}
     """
     table, positions = np.asarray(logprobs, np.float64), np.asarray(right)
     if table.ndim < 2 or positions.shape != table.shape[-2:-1]:
