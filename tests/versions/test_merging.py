@@ -94,6 +94,8 @@ def test_the_published_schedule():
     assert [t(f"layers.{layer}.self_attn") for layer in (0, 4, 8, 16, 24, 32)] == [0, 0.25, 0.5, 0.3, 0.7, 1]
     assert [t(f"layers.{layer}.mlp") for layer in (0, 8, 16, 24, 32)] == [1, 0.5, 0.7, 0.3, 0]
     assert t("embed_tokens.weight") == t("layers.3.input_layernorm.weight") == 0.5
+    # weights of no layer are at the beginning, as in mergekit 0.1.5
+    assert merging.depth_schedule({None: [0.25, 1]}, 3)("lm_head.weight") == 0.25
 
 
 @pytest.mark.parametrize(

@@ -142,8 +142,8 @@ def depth_schedule(
         For parts of names, such as "self_attn", a number or several that are spread evenly over the depth, with lines
         between them. The first part that the name has decides; None stands for all other names.
     n_layers
-        Of the models. The layer of a weight is the first number in its name. A weight of no layer is at the first
-        layer if it is an embedding, and at the last one otherwise.
+        Of the models. The layer of a weight is the first number in its name. A weight of no layer (embedding, last
+        norm, head) takes the first number, as in mergekit.
 
     Raises
     ------
@@ -176,11 +176,11 @@ def depth_schedule(
 
 
 def depth_of(name: str, n_layers: int) -> float:
-    """Return how deep a weight is, from 0 (first layer, embeddings) to 1 (last layer, what comes after)."""
+    """Return how deep a weight is, from 0 (first layer, or no layer) to 1 (last layer)."""
     layer = layer_of(name)
-    if layer is None:
-        return 0.0 if re.search(r"embed|wte|wpe", name) else 1.0
-    return min(1.0, int(layer.rsplit(".", 1)[-1]) / (n_layers - 1)) if n_layers > 1 else 0.0
+    if layer is None or n_layers == 1:
+        return 0.0
+    return min(1.0, int(layer.rsplit(".", 1)[-1]) / (n_layers - 1))
 
 
 def layer_of(name: str) -> str | None:
