@@ -19,6 +19,7 @@ SECONDS = 3.0
 
 def states():
     """Return the states of the generators that are everybody's."""
+    import rich.style  # noqa: F401 - the first import draws a number, and that of scikit-learn brings it
     import torch
 
     return random.getstate(), str(np.random.get_state()), torch.get_rng_state().tolist()  # noqa: NPY002
