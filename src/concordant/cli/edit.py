@@ -88,7 +88,7 @@ def surgery(
     ] = "opposed",
     strength: Annotated[
         list[float] | None,
-        typer.Option(metavar="S", help="In mean lengths of a gate row. Repeatable; by default 0.25 to 4."),
+        typer.Option(metavar="S", help="In mean lengths of a gate row. Repeatable; by default 0.5 to 16."),
     ] = None,
     bound: Annotated[
         float, typer.Option(min=0.0, metavar="SHARE", help="By which the perplexity of the items may rise.")

@@ -25,7 +25,7 @@ RATE, RATIO = "relative_rate", "perplexity_ratio"
 ALLOWED = 1.02
 """How far the perplexity of clean texts may rise, as a multiple."""
 
-STRENGTHS = (0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0)
+STRENGTHS = (1.0, 2.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0)
 SHARE = 0.05
 """Of the gate rows that are moved."""
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from concordant.learn.sequences import Row
     from concordant.models.causal import CausalLM
 
-STRENGTHS = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
+STRENGTHS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 LEAST = 4
 """Prompts, and general texts, that are needed: half of them choose, half report."""
 
