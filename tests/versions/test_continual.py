@@ -43,7 +43,7 @@ def shapes(draw: st.DrawFn) -> dict[str, object]:
 
 
 @given(shapes(), st.integers(0, 99))
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_what_every_task_is(shape: dict, seed: int) -> None:
     task = draw_task(CLASSES, np.random.default_rng(seed), **shape)
     n_groups = shape["n_sets"] // shape["class_change_interval"]

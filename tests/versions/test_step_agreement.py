@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import concordant as cc
@@ -43,6 +43,7 @@ traces = st.lists(st.sampled_from(["1", "2", "3", "10"]), max_size=7)
 
 
 @given(st.lists(st.tuples(traces, traces), min_size=1, max_size=6))
+@settings(max_examples=50, deadline=None)
 def test_alignment_agrees_with_a_slow_one_and_is_symmetric(pairs: list[tuple[list[str], list[str]]]) -> None:
     a, b = (lists([list(pair[side]) for pair in pairs]) for side in (0, 1))
     expected = [slow(tuple(x), tuple(y)) for x, y in pairs]
