@@ -36,6 +36,7 @@ SCRIPTS = (
     "studies",
     "decoding",
     "options",
+    "shapley",
 )
 KEPT = Path(__file__).parent / "figures.json"
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
