@@ -274,7 +274,7 @@ def _predicted(model: MLP, x: NDArray[np.float64]) -> NDArray[np.float64]:
     import torch
 
     with torch.no_grad():
-        return model(torch.from_numpy(x).float())[:, 0].double().numpy()
+        return np.asarray(model(torch.from_numpy(x).float())[:, 0].double().numpy())
 
 
 def _error(models: list[MLP], x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
