@@ -23,8 +23,8 @@ from concordant.versions.editing import (
     edited_folder,
     stored_precision,
 )
+from concordant.versions.editing.changes import same_bits
 from concordant.versions.editing.digests import model_digest, tensor_digests
-from concordant.versions.editing.edit import same_bits
 from concordant.versions.editing.folders import folder_digest
 
 torch.set_num_threads(1)

@@ -122,12 +122,12 @@ def surgery(
 
     options = SurgeryOptions(
         rows,
-        rule,
+        rule,  # type: ignore[arg-type]  # it is checked there
         tuple(strength or STRENGTHS),
         bound,
         max_tokens,
         controls,
-        seed,  # type: ignore[arg-type]
+        seed,
     )
     run = surgery_of_texts(
         language_model,
@@ -198,7 +198,7 @@ def canonical(
         read_examples(examples, tokenizer),
         items_of(general, limit),
         contexts=() if contexts is None else read_examples(contexts, tokenizer),
-        tuning=Tuning(way=way, loss=loss, epochs=epochs, rank=rank),  # type: ignore[arg-type]
+        tuning=Tuning(way=way, loss=loss, epochs=epochs, rank=rank),  # type: ignore[arg-type]  # likewise
         rates=rate or (1e-4, 3e-4, 1e-3, 3e-3),
         bound=bound,
         draws=controls,

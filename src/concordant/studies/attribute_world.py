@@ -112,7 +112,7 @@ class AttributeWorld:
         for kind in rng.choice(3, n, p=SHARES):
             entity = entities[rng.integers(len(entities))]
             if kind == 0:
-                ids, _ = self.home_row(entity, rng.integers(len(TEMPLATES)), self.homes[entity], rng)
+                ids, _ = self.home_row(entity, int(rng.integers(len(TEMPLATES))), self.homes[entity], rng)
             elif kind == 1:
                 ids, _ = self.colour_row(entity, rng)
             else:

@@ -123,7 +123,9 @@ def attribute_setting(n: Sizes, *, seed: int) -> CanonicalSetting:
             near,
         )
 
-    parts = dict(zip(PARTS, map(facts, (edited[: n.facts], edited[n.facts :])), strict=True))
+    parts = dict(
+        zip(PARTS, (facts(half.tolist()) for half in (edited[: n.facts], edited[n.facts :])), strict=True)
+    )
     general, held_out = (world.texts(size, rng, without=edited.tolist()) for size in (n.general, n.held_out))
     return CanonicalSetting(small, large, parts, general, held_out)
 

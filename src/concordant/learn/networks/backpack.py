@@ -90,10 +90,9 @@ class Backpack(nn.Module):
     def sense_vectors(self, tokens: Tensor) -> Tensor:
         """Return the sense vectors of tokens ``(...)``, shape ``(..., k, width)``."""
         known = self.norm_senses(embedding(tokens, self.embedding))
-        vectors = self.narrow(gelu(self.widen(known))).unflatten(-1, (self.n_senses, self.width))
         changes = embedding(tokens, self.sense_changes.view(-1, self.n_senses * self.width))
-        result: Tensor = vectors + changes.unflatten(-1, (self.n_senses, self.width))
-        return result
+        vectors: Tensor = self.narrow(gelu(self.widen(known))) + changes
+        return vectors.view(*tokens.shape, self.n_senses, self.width)
 
     def sense_weights(self, tokens: Tensor) -> Tensor:
         """Return the weight of each sense of each word for each place of the text.

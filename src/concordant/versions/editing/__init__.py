@@ -18,11 +18,8 @@ if TYPE_CHECKING:
     from concordant.versions.editing.canonical import canonical_edits as canonical_edits
     from concordant.versions.editing.canonical_run import CanonicalRun as CanonicalRun
     from concordant.versions.editing.canonical_run import canonical_of_examples as canonical_of_examples
-    from concordant.versions.editing.edit import Change as Change
+    from concordant.versions.editing.changes import Change as Change
     from concordant.versions.editing.edit import Edit as Edit
-    from concordant.versions.editing.edit import edit_between as edit_between
-    from concordant.versions.editing.edit import edit_of_parts as edit_of_parts
-    from concordant.versions.editing.edit import edit_of_rows as edit_of_rows
     from concordant.versions.editing.ensemble import LogRatioEnsemble as LogRatioEnsemble
     from concordant.versions.editing.ensemble import bound_weight as bound_weight
     from concordant.versions.editing.examples import CanonicalExample as CanonicalExample
@@ -45,6 +42,9 @@ if TYPE_CHECKING:
     from concordant.versions.editing.ledger import rate_group as rate_group
     from concordant.versions.editing.ledger import suffixes_group as suffixes_group
     from concordant.versions.editing.ledger import texts_group as texts_group
+    from concordant.versions.editing.making import edit_between as edit_between
+    from concordant.versions.editing.making import edit_of_parts as edit_of_parts
+    from concordant.versions.editing.making import edit_of_rows as edit_of_rows
     from concordant.versions.editing.near_texts import hard_negatives as hard_negatives
     from concordant.versions.editing.probe import LinearProbe as LinearProbe
     from concordant.versions.editing.probe import fit_probe as fit_probe
@@ -61,7 +61,7 @@ _HOME = {
     "BoundedEdit": "canonical",
     "CanonicalExample": "examples",
     "CanonicalRun": "canonical_run",
-    "Change": "edit",
+    "Change": "changes",
     "Edit": "edit",
     "Gate": "gates",
     "Group": "ledger",
@@ -79,9 +79,9 @@ _HOME = {
     "canonical_edits": "canonical",
     "canonical_loss": "examples",
     "canonical_of_examples": "canonical_run",
-    "edit_between": "edit",
-    "edit_of_parts": "edit",
-    "edit_of_rows": "edit",
+    "edit_between": "making",
+    "edit_of_parts": "making",
+    "edit_of_rows": "making",
     "edited_folder": "folders",
     "failures": "examples",
     "fit_probe": "probe",

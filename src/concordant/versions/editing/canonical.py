@@ -29,8 +29,8 @@ from concordant.learn.networks.backpack import Backpack
 from concordant.learn.randomness import child_seeds, generator_of
 from concordant.learn.sequences import TokenBatches, answer_nll, logits_of
 from concordant.versions.editing.bounded import Kept, bounded_epochs
-from concordant.versions.editing.edit import Edit, edit_between
 from concordant.versions.editing.examples import LossKind, canonical_loss, suffix_losses
+from concordant.versions.editing.making import edit_between
 from concordant.versions.editing.senses import select_senses
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from concordant.learn.sequences import Row, TokenBatch
+    from concordant.versions.editing.edit import Edit
     from concordant.versions.editing.examples import CanonicalExample
 
 Way = Literal["full", "lora", "senses"]
@@ -190,7 +191,7 @@ def canonical_edits(
 
     def epoch(_: int) -> None:
         order = torch.randperm(len(examples), generator=generator)
-        for places in order.split(tuning.batch):
+        for places in torch.split(order, tuning.batch):
             optimizer.zero_grad()
             loss = _example_loss(trained, [examples[i] for i in places.tolist()], tuning.loss)
             if tuning.weight:
@@ -241,7 +242,7 @@ def _open(
         is_chosen = torch.zeros(len(model.sense_changes), 1, device=model.sense_changes.device)
         is_chosen[chosen] = 1.0
         # Adam moves nothing whose gradient is always 0.
-        model.sense_changes.register_hook(lambda gradient: gradient * is_chosen)
+        model.sense_changes.register_hook(lambda gradient: gradient * is_chosen)  # type: ignore[no-untyped-call]
 
 
 def _example_loss(model: nn.Module, examples: Sequence[CanonicalExample], kind: LossKind) -> Tensor:

@@ -55,7 +55,7 @@ def tensor_digest(tensor: Tensor) -> str:
     if values.dtype in (torch.float16, torch.bfloat16):
         values = values.float()
     state = hashlib.blake2b(f"{tuple(values.shape)} {values.dtype}".encode(), digest_size=16)
-    state.update(memoryview(values.view(-1).view(torch.uint8).numpy()))
+    state.update(values.view(-1).view(torch.uint8).numpy().data)
     return state.hexdigest()
 
 

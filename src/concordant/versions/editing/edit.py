@@ -11,75 +11,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from concordant.core.errors import ModelError, StoreError
 from concordant.learn.checkpoint import load_tensors, save_tensors
-from concordant.versions.editing.digests import model_digest, tensor_digest, tensor_digests, weights_of
+from concordant.versions.editing.changes import Change, changed_rows, same_bits
+from concordant.versions.editing.digests import model_digest, tensor_digests, weights_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import torch
     from torch import Tensor, nn
-
-BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
-"""Integers as wide as a number, to compare bits: NaN is NaN then, and minus zero is not zero."""
 
 PARTS = ("index", "old", "new")
 KIND = "edit"
-
-
-@dataclass(frozen=True)
-class Change:
-    """What changes in one tensor, seen as rows of one width: its own rows, or single numbers where few of a row change.
-
-    Parameters
-    ----------
-    shape
-        Of the tensor.
-    index
-        Which rows of ``tensor.reshape(-1, width)``, in ascending order, shape ``(n,)``.
-    old, new
-        Their values before and after, shape ``(n, width)``, in the precision of the model's files.
-    """
-
-    shape: tuple[int, ...]
-    index: Tensor
-    old: Tensor
-    new: Tensor
-
-    @property
-    def n_numbers(self) -> int:
-        """How many numbers are in the rows that change."""
-        return self.old.numel()
-
-    @property
-    def n_rows(self) -> int:
-        """How many rows of the tensor have a change."""
-        if self.shape and self.old.shape[1] == 1:
-            return int((self.index // max(1, self.shape[-1])).unique().numel())
-        return len(self.index)
-
-    @property
-    def norm(self) -> float:
-        """Length of the whole difference."""
-        return float((self.new.double() - self.old.double()).norm())
-
-    def reversed(self) -> Change:
-        """Return the change back."""
-        return Change(self.shape, self.index, self.new, self.old)
-
-    def rows_of(self, tensor: Tensor) -> Tensor:
-        """Return a copy of the rows of a tensor that change, shape ``(n, width)``."""
-        return tensor.detach().reshape(-1, self.old.shape[1])[self.index.to(tensor.device)]
-
-    def put(self, tensor: Tensor, rows: Tensor) -> None:
-        """Write rows into a tensor in place."""
-        whole = tensor.detach()
-        seen = whole.reshape(-1, self.old.shape[1])
-        seen[self.index.to(tensor.device)] = rows.to(seen)
-        if not whole.is_contiguous():  # then what was seen is a copy
-            whole.copy_(seen.view_as(whole))
 
 
 @dataclass(frozen=True)
@@ -98,6 +42,7 @@ class Edit:
     Examples
     --------
     >>> import torch
+    >>> from concordant.versions.editing import edit_of_rows
     >>> model = torch.nn.Linear(2, 3, bias=False)
     >>> untouched = model.weight.detach().clone()
     >>> edit = edit_of_rows(model, {"weight": (torch.tensor([1]), torch.tensor([[7.0, 8.0]]))})
@@ -241,170 +186,6 @@ class Edit:
         except KeyError as error:
             message = f"{path} is a damaged edit: {error} is missing"
             raise StoreError(message) from None
-
-
-def edit_of_rows(
-    model: nn.Module | Mapping[str, Tensor],
-    rows: Mapping[str, tuple[Tensor, Tensor]],
-    *,
-    stored: Mapping[str, torch.dtype] | None = None,
-    **about: Any,
-) -> Edit:
-    """Make an edit from new values of some rows; the model is left as it is.
-
-    Parameters
-    ----------
-    model
-        A module, or tensors by name.
-    rows
-        By the name of a tensor: which rows along its first axis, shape ``(n,)``, and their new values, shape
-        ``(n, ...)``.
-    stored
-        Precision of each tensor in the files of the model, where it is not that in memory: the values are rounded to
-        it, so that the edit of the files and of the model in memory is one.
-    about
-        For `Edit.about`.
-
-    Raises
-    ------
-    ModelError
-        If a value is not finite.
-    """
-    weights = weights_of(model)
-    changes = {}
-    for name, (index, new) in rows.items():
-        order = index.argsort()
-        dtype = (stored or {}).get(name, weights[name].dtype)
-        _check_finite(name, new)
-        old = weights[name].detach()[index[order]].reshape(len(order), -1).cpu().to(dtype)
-        new = new[order].detach().reshape(len(order), -1).cpu().to(dtype)
-        changes[name] = Change(tuple(weights[name].shape), index[order].cpu().long(), old, new)
-    return _edit(weights, changes, about)
-
-
-def edit_of_parts(
-    model: nn.Module | Mapping[str, Tensor],
-    parts: Mapping[str, tuple[Tensor, Tensor]],
-    *,
-    stored: Mapping[str, torch.dtype] | None = None,
-    **about: Any,
-) -> Edit:
-    """Make an edit that adds to some rows; the model is left as it is.
-
-    Parameters
-    ----------
-    model, stored, about
-        As for :func:`edit_of_rows`.
-    parts
-        By the name of a tensor: which rows of ``tensor.reshape(-1, width)``, ascending, shape ``(n,)``, and what is added
-        to them, shape ``(n, width)``.
-    """
-    weights = weights_of(model)
-    changes = {}
-    for name, (index, step) in parts.items():
-        dtype = (stored or {}).get(name, weights[name].dtype)
-        old = weights[name].detach().cpu().reshape(-1, step.shape[1])[index].to(dtype)
-        new = (old.float() + step).to(dtype)
-        _check_finite(name, new)
-        changes[name] = Change(tuple(weights[name].shape), index, old, new)
-    return _edit(weights, changes, about)
-
-
-def edit_between(
-    before: nn.Module | Mapping[str, Tensor],
-    after: nn.Module | Mapping[str, Tensor],
-    *,
-    stored: Mapping[str, torch.dtype] | None = None,
-    **about: Any,
-) -> Edit:
-    """Make the edit that leads from one model to another of the same tensors.
-
-    Parameters
-    ----------
-    before, after
-        Modules, or tensors by name.
-    stored, about
-        As for :func:`edit_of_rows`.
-
-    Raises
-    ------
-    ModelError
-        If the two have not the same tensors, or a value is not finite.
-    """
-    first, second = weights_of(before), weights_of(after)
-    for name in sorted(first.keys() | second.keys()):
-        shapes = [tuple(w[name].shape) if name in w else "absent" for w in (first, second)]
-        if shapes[0] != shapes[1]:
-            message = f"no edit leads from one model to the other: {name} is {shapes[0]} before and {shapes[1]} after"
-            raise ModelError(message)
-    changes = {}
-    for name, tensor in first.items():
-        dtype = (stored or {}).get(name, tensor.dtype)
-        change = _change(tensor.detach().cpu().to(dtype), second[name].detach().cpu().to(dtype))
-        if change is not None:
-            _check_finite(name, change.new)
-            changes[name] = change
-    return _edit(first, changes, about)
-
-
-def changed_rows(change: Change, rows: Tensor, *, force: bool) -> Tensor:
-    """Return what rows of a model become: the new values, or where it is forced what is there plus the difference."""
-    if not force:
-        return change.new.to(rows)
-    wide = torch.promote_types(rows.dtype, torch.float32)
-    difference = change.new.to(wide) - change.old.to(wide)
-    return (rows.to(wide) + difference.to(rows.device)).to(rows.dtype)
-
-
-def same_bits(first: Tensor, second: Tensor) -> bool:
-    """Say whether two tensors are equal bit for bit.
-
-    Examples
-    --------
-    >>> import torch
-    >>> same_bits(torch.tensor([0.0]), torch.tensor([-0.0])), same_bits(torch.tensor([torch.nan]), torch.tensor([torch.nan]))
-    (False, True)
-    """
-    if first.shape != second.shape or first.dtype != second.dtype:
-        return False
-    return torch.equal(_bits(first), _bits(second))
-
-
-def _change(before: Tensor, after: Tensor) -> Change | None:
-    """Return what changes between two tensors in the cheaper of both forms, or None where nothing does."""
-    differ = (_bits(before) != _bits(after)).reshape(before.shape)
-    if not bool(differ.any()):
-        return None
-    rows = differ.reshape(before.shape[0] if before.ndim else 1, -1)
-    width = rows.shape[1]
-    touched = rows.any(1)
-    item = 2 * before.element_size()
-    if int(touched.sum()) * (8 + item * width) <= int(rows.sum()) * (8 + item):
-        index = touched.nonzero()[:, 0]
-    else:
-        index, width = rows.flatten().nonzero()[:, 0], 1
-    old, new = (tensor.reshape(-1, width)[index] for tensor in (before, after))
-    return Change(tuple(before.shape), index, old, new)
-
-
-def _edit(weights: Mapping[str, Tensor], changes: Mapping[str, Change], about: Mapping[str, Any]) -> Edit:
-    digests = tensor_digests(weights)
-    changed = dict(digests)
-    for name, change in changes.items():
-        edited = weights[name].detach().clone()
-        change.put(edited, change.new)
-        changed[name] = tensor_digest(edited)
-    return Edit(dict(changes), model_digest(digests), model_digest(changed), dict(about))
-
-
-def _check_finite(name: str, values: Tensor) -> None:
-    if not bool(values.isfinite().all()):
-        message = f"the new values of {name} must be finite numbers, got NaN or infinity"
-        raise ModelError(message)
-
-
-def _bits(tensor: Tensor) -> Tensor:
-    return tensor.contiguous().view(-1).view(BITS[tensor.element_size()])
 
 
 def _short(dtype: torch.dtype) -> str:

@@ -13,8 +13,8 @@ import torch
 
 from concordant.models.weight_files import WeightFiles
 from concordant.models.weight_output import new_folder
+from concordant.versions.editing.changes import changed_rows
 from concordant.versions.editing.digests import model_digest, tensor_digest
-from concordant.versions.editing.edit import changed_rows
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,7 +56,7 @@ def edited_folder(edit: Edit, folder: Path, output: Path, *, force: bool = False
                 entry = files[name]
                 with entry.path.open("r+b") as file:
                     file.seek(entry.start)
-                    file.write(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()))
+                    file.write(tensor.reshape(-1).view(torch.uint8).numpy().data)
 
 
 def folder_digest(files: WeightFiles) -> str:

@@ -24,12 +24,14 @@ import torch
 
 from concordant.core.errors import ConfigError, ModelError
 from concordant.learn.randomness import generator_of
-from concordant.versions.editing.edit import Edit, edit_of_rows
+from concordant.versions.editing.making import edit_of_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import Tensor
+
+    from concordant.versions.editing.edit import Edit
 
 Rule = Literal["opposed", "aligned", "random"]
 SHARE = 0.05
@@ -74,7 +76,7 @@ def gates_of(model: Any) -> list[Gate]:
     """
     gates = []
     for name, layer in model.named_modules():
-        mlp = getattr(layer, "mlp", None)
+        mlp: Any = getattr(layer, "mlp", None)
         norm = next((getattr(layer, norm) for norm in NORMS if hasattr(layer, norm)), None)
         if norm is None or not isinstance(getattr(mlp, "gate_proj", None), torch.nn.Linear):
             continue

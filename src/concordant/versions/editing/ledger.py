@@ -19,8 +19,8 @@ from concordant.core.progress import progress_bars
 from concordant.core.statistics import estimate_mean, paired_difference
 from concordant.learn.randomness import child_seeds, generator_of
 from concordant.learn.sequences import TokenBatches, logits_of
-from concordant.versions.editing.edit import Edit, edit_of_parts
 from concordant.versions.editing.examples import DELTA, suffix_losses
+from concordant.versions.editing.making import edit_of_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from concordant.core.statistics import Estimate
     from concordant.learn.sequences import Row
     from concordant.models.causal import CausalLM
+    from concordant.versions.editing.edit import Edit
 
 Where = Literal["target", "elsewhere"]
 Values: TypeAlias = "Mapping[str, tuple[NDArray[np.float64] | None, NDArray[np.float64]]]"

@@ -63,7 +63,8 @@ def _words(row: Sequence[int], size: int) -> NDArray[np.float64]:
 
 
 def _unit(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    return rows / np.maximum(1e-12, np.linalg.norm(rows, axis=1, keepdims=True))
+    unit: NDArray[np.float64] = rows / np.maximum(1e-12, np.linalg.norm(rows, axis=1, keepdims=True))
+    return unit
 
 
 def _holds(row: Sequence[int], example: Row) -> bool:

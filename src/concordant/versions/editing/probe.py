@@ -144,9 +144,9 @@ def fit_probe(
     if not 0 < held_out < 1 or penalty <= 0:
         message = f"fit_probe needs held_out in (0, 1) and penalty > 0, got {held_out} and {penalty}"
         raise ConfigError(message)
-    for kind, states in (("unwanted", unwanted), ("wanted", wanted)):
+    for name, states in (("unwanted", unwanted), ("wanted", wanted)):
         if len(states) < LEAST:
-            message = f"a probe needs at least {LEAST} {kind} texts, got {len(states)}"
+            message = f"a probe needs at least {LEAST} {name} texts, got {len(states)}"
             raise DataError(message)
     generator = generator_of(seed)
     fitted, held, kinds, held_kinds = [], [], [], []

@@ -72,7 +72,8 @@ def select_senses(
         if example.bad is not None:
             scores = scores - example_weights(model, example.bad)
         chosen.append((scores - penalty * usual).topk(min(per_example, len(usual))).indices)
-    return torch.cat(chosen).unique()
+    rows: Tensor = torch.unique(torch.cat(chosen))
+    return rows
 
 
 @torch.no_grad()
