@@ -75,6 +75,15 @@ def test_values_of_trees_are_those_of_the_definition(model) -> None:
     assert phi.sum(1) == pytest.approx(model.predict(ROWS) - model.predict(BACKGROUND).mean())
 
 
+def test_rows_are_explained_alike_in_blocks(monkeypatch) -> None:
+    from concordant.explanations.factors import attributions
+
+    model = RandomForestRegressor(3, random_state=0).fit(X, Y)
+    whole = tree_attribution(model, ROWS, BACKGROUND)
+    monkeypatch.setattr(attributions, "BLOCK", 1)
+    assert tree_attribution(model, ROWS, BACKGROUND) == pytest.approx(whole, abs=1e-12)
+
+
 def test_a_tree_that_never_splits_has_nothing_to_share_out() -> None:
     model = DecisionTreeRegressor().fit(X, np.ones(len(X)))
     assert tree_attribution(model, ROWS, BACKGROUND).tolist() == [[0.0] * 4] * 7

@@ -34,6 +34,9 @@ Floats = np.ndarray[Any, np.dtype[np.float64]]
 MOST_FACTORS = 62
 """Of a tree: who is inside a box is kept in the bits of one number."""
 
+BLOCK = 2**22
+"""Leaves times rows times background rows that are looked at together."""
+
 
 def linear_attribution(model: Any, x: ArrayLike, background: ArrayLike) -> Floats:
     """Return the exact Shapley values of a linear model.
@@ -215,20 +218,30 @@ def _of_tree(tree: Any, x: Floats, background: Floats) -> Floats:
     inside, other = (
         ((table > low[:, None]) & (table <= high[:, None])) @ bits for table in (x, background)
     )  # (leaves, n) and (leaves, n_background)
-    everyone = int(bits.sum())
-    leaf, row, drawn = np.nonzero((inside[:, :, None] | other[:, None, :]) == everyone)
+    table = _inverse_binomials(x.shape[1])
+    phi = np.empty(x.shape)
+    step = max(1, BLOCK // other.size)
+    for start in range(0, len(x), step):
+        phi[start : start + step] = _of_boxes(inside[:, start : start + step], other, values, bits, table)
+    return phi / len(background)
+
+
+def _of_boxes(
+    inside: NDArray[np.int64],
+    other: NDArray[np.int64],
+    values: Floats,
+    bits: NDArray[np.int64],
+    table: Floats,
+) -> Floats:
+    """Sum what each box adds over background rows; who is inside of the rows and of the others is told by bits."""
+    leaf, row, drawn = np.nonzero((inside[:, :, None] | other[:, None, :]) == bits.sum())
     ours, theirs = inside[leaf, row] & ~other[leaf, drawn], other[leaf, drawn] & ~inside[leaf, row]
     u, v = np.bitwise_count(ours).astype(np.intp), np.bitwise_count(theirs).astype(np.intp)
-    n = u + v
-    table = _inverse_binomials(x.shape[1])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        gained = np.where(u > 0, table[n, u] / u, 0) * values[leaf] / len(background)
-        lost = np.where(v > 0, table[n, v] / v, 0) * values[leaf] / len(background)
-    phi = np.empty(x.shape)
-    for j, bit in enumerate(bits):  # (u - 1)! v! / (u + v)! is 1 / (u * C(u + v, u))
-        added = np.where(ours & bit, gained, 0) - np.where(theirs & bit, lost, 0)
-        phi[:, j] = np.bincount(row, added, len(x))
-    return phi
+    # (u - 1)! v! / (u + v)! is 1 / (u * C(u + v, u))
+    gained = table[u + v, u] / np.maximum(u, 1) * values[leaf]
+    lost = table[u + v, v] / np.maximum(v, 1) * values[leaf]
+    added = [np.where(ours & bit, gained, 0) - np.where(theirs & bit, lost, 0) for bit in bits]
+    return np.stack([np.bincount(row, part, inside.shape[1]) for part in added], axis=1)
 
 
 def _inverse_binomials(most: int) -> Floats:
