@@ -36,6 +36,8 @@ SCRIPTS = (
     "studies",
     "decoding",
     "options",
+    "merging",
+    "masking",
     "shapley",
 )
 KEPT = Path(__file__).parent / "figures.json"

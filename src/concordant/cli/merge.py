@@ -68,7 +68,7 @@ def merge(
     if out is None and not dry_run:
         message = "say where the merged model goes (-o FOLDER), or try it with --dry-run"
         raise ConfigError(message)
-    read, plan = _read(recipe, seed)
+    read, plan = read_plan(recipe, seed)
     with clean_stdout():
         from concordant.versions.merging import examine_folders, merge_folders
 
@@ -96,7 +96,7 @@ def merge(
     return 1 if 1 in codes else max(codes, default=0)
 
 
-def _read(path: Path, seed: int | None) -> tuple[Recipe | None, Plan]:
+def read_plan(path: Path, seed: int | None = None) -> tuple[Recipe | None, Plan]:
     """Read a recipe, ours or of mergekit."""
     from dataclasses import replace
 
