@@ -109,13 +109,16 @@ def test_students_have_equal_examples_or_equal_tokens() -> None:
     tokens = {name: sum(len(ids) for part in parts for ids, _ in part) for name, parts in taught.items()}
     equal_examples = ["answer", "short", "long", "style", "progressive", "mixed"]
     assert {count[name] for name in equal_examples} == {10}
-    assert {tokens[name] for name in taught if name not in equal_examples} | {tokens["long"]} == {120}
+    as_long = [name for name in taught if name.endswith("_as_long")]
+    assert sorted(as_long) == ["answer_as_long", "progressive_as_long", "short_as_long"]
+    assert {tokens[name] for name in as_long} == {tokens["long"]} == {120}
     assert tokens["progressive"] == tokens["mixed"] == 90
     # The intermediate teacher first, and each teacher on problems of its own.
     short, long = taught["progressive"]
     assert ({len(ids) for ids, _ in short}, {len(ids) for ids, _ in long}) == ({6}, {12})
     assert not {ids[0] for ids, _ in short} & {ids[0] for ids, _ in long}
     assert taught["mixed"] == [short + long]
+    assert taught["long_half"] == [long]
     assert [len(ids) for ids, _ in up_to(lessons(2)["short"], 20)] == [6] * 4
 
 

@@ -295,7 +295,8 @@ def _prototype_answers(
 
     def features(pictures: NDArray[np.float32]) -> NDArray[np.float32]:
         with torch.no_grad():
-            return body.eval()(torch.from_numpy(pictures)).numpy()
+            found: NDArray[np.float32] = body.eval()(torch.from_numpy(pictures)).numpy()
+            return found
 
     known, after = Prototypes(), []
     embedded = {key: features(pictures) for key, pictures in asked.items()}

@@ -15,6 +15,7 @@ A. Chaudhry et al. (2018), Riemannian walk for incremental learning, ECCV (forge
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ import polars as pl
 from concordant.core.check import check
 from concordant.core.errors import ConfigError
 from concordant.core.finding import Finding, Measure
+from concordant.core.gate import Gate
 from concordant.core.relation import AGREEMENT, Relation, Variant, Verdicts
 from concordant.core.statistics import paired_proportion_difference
 from concordant.models.recorded import Recorded
@@ -32,11 +34,10 @@ from concordant.versions.continual.histories import STATES, item_states, n_chang
 from concordant.versions.shared_items import align_all
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from concordant.core.behaviours import Behaviours
-    from concordant.core.gate import Gate
     from concordant.core.items import Items
     from concordant.core.model import Model
     from concordant.core.results import Report
@@ -98,7 +99,7 @@ class Retention(Relation):
     name = "versions.retention"
 
     def __init__(self, against: Model | Sequence[Model]) -> None:
-        self._earlier = list(against) if isinstance(against, list | tuple) else [against]
+        self._earlier: list[Model] = list(against) if isinstance(against, Sequence) else [against]
         if not self._earlier:
             message = "versions.retention: against must hold at least one earlier version, got none"
             raise ConfigError(message)
@@ -235,7 +236,7 @@ def retention(
         [Retention(models[:-1])],
         grade=grade,
         slices=slices,
-        gates={Retention.name: gates} if gates else {},
+        gates={Retention.name: [gates] if isinstance(gates, str | Gate) else list(gates)},
         about={"compared": compared},
         **how,
     )

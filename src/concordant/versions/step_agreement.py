@@ -95,7 +95,6 @@ class StepAgreement(Relation):
     """
 
     name = "versions.step_agreement"
-    measures = MEASURES
 
     def __init__(
         self, against: Model | None = None, *, column: str | None = None, steps: Steps = "values"

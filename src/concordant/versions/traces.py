@@ -134,9 +134,9 @@ def _codes(first: pl.Series, second: pl.Series) -> tuple[NDArray[np.int64], NDAr
     """Return both as whole numbers, padded on the right, equal where the steps are."""
     steps = pl.concat([first.alias("steps"), second.alias("steps")]).fill_null([]).cast(pl.List(pl.String))
     known = steps.explode().drop_nulls().unique()
-    width = int(steps.list.len().max() or 0)
-    table = np.full((len(steps), width), _ABSENT, dtype=np.int64)
     lengths = steps.list.len().to_numpy()
+    width = int(lengths.max(initial=0))
+    table = np.full((len(steps), width), _ABSENT, dtype=np.int64)
     flat = steps.filter(steps.list.len() > 0).explode()
     codes = flat.replace_strict(known, np.arange(len(known)), return_dtype=pl.Int64)
     table[np.arange(width) < lengths[:, None]] = codes.to_numpy()

@@ -76,7 +76,8 @@ def n_changes(right: NDArray[np.bool_]) -> NDArray[np.intp]:
     [2, 1]
     """
     right = _checked(right)
-    return (right[:, 1:] != right[:, :-1]).sum(axis=1)
+    changes: NDArray[np.intp] = (right[:, 1:] != right[:, :-1]).sum(axis=1)
+    return changes
 
 
 def retention_matrix(right: NDArray[np.bool_], sets: Sequence[int] | NDArray[np.intp]) -> NDArray[np.float64]:

@@ -85,4 +85,5 @@ class Prototypes:
         means = np.stack([self._sums[label] / self._counts[label] for label in labels])
         embeddings = np.asarray(embeddings, dtype=np.float64)
         distances = (means**2).sum(axis=1) - 2.0 * embeddings @ means.T  # but for a constant of each row
-        return np.array(labels, dtype=np.intp)[distances.argmin(axis=1)]
+        nearest: NDArray[np.intp] = np.array(labels, dtype=np.intp)[distances.argmin(axis=1)]
+        return nearest

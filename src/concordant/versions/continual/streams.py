@@ -134,8 +134,8 @@ def draw_task(
         [[rng.permutation(np.flatnonzero(classes == c))[:n_needed] for c in group] for group in chosen]
     )
     # (groups, ways, rows): of a class the first rows are shown, set by set, and the others asked.
-    shown = drawn[:, :, :n_shown].reshape(n_groups, n_way, class_change_interval, k_shot).swapaxes(1, 2)
-    shown = shown.reshape(n_sets, n_way * k_shot)
+    by_set = drawn[:, :, :n_shown].reshape(n_groups, n_way, class_change_interval, k_shot).swapaxes(1, 2)
+    shown = by_set.reshape(n_sets, n_way * k_shot)
     if instances:
         labels = np.arange(shown.size).reshape(shown.shape)
         target = SupportSet(shown.reshape(-1), labels.reshape(-1))
