@@ -214,7 +214,8 @@ def _instances(
             for arm in EARLIER
             if n_sets > 1 or arm == "tune"
         }
-        answers["prototypes"] = _prototype_answers(body, task, images, asked)
+        if n_sets == CORRUPTED_SETS:  # they are the same in any other number of sets
+            answers["prototypes"] = _prototype_answers(body, task, images, asked)
         for arm, said in answers.items():
             found |= _figures(arm, said, task, n_sets, "instance")
     return found
@@ -243,7 +244,8 @@ def _classes(
             for arm in EARLIER
             if n_sets > 1 or arm == "tune"
         }
-        answers["prototypes"] = _prototype_answers(body, task, images, asked)
+        if n_sets > 1:
+            answers["prototypes"] = _prototype_answers(body, task, images, asked)
         for arm, said in answers.items():
             found |= _figures(arm, said, task, n_sets, "class")
     return found
