@@ -143,6 +143,8 @@ def test_a_folder_that_is_there_and_a_precision_that_is_not(three, tmp_path):
             files.write(tmp_path / "base", progress=False)
         with pytest.raises(ConfigError, match="bfloat16"):
             files.write(tmp_path / "out", dtype="bfloat", progress=False)
+        with pytest.raises(ConfigError, match="finite number, got nan"):
+            files.write(tmp_path / "out", coefficient=math.nan, progress=False)
 
 
 def test_a_model_without_weights_is_named(three, tmp_path):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAX_TOKENS = 64
+"""Longest answer."""
 
 
 def named(study: str, variables: Mapping[str, str]) -> dict[str, str]:
@@ -84,7 +85,7 @@ def your_items(path: str | Path) -> Items:
     return items
 
 
-def outcomes(model: CausalLM, items: Items, *, max_tokens: int = MAX_TOKENS) -> NDArray[np.bool_]:
+def outcomes(model: CausalLM, items: Items) -> NDArray[np.bool_]:
     """Return which items a model answers rightly, asked greedily and graded as suits the items.
 
     Parameters
@@ -93,14 +94,12 @@ def outcomes(model: CausalLM, items: Items, *, max_tokens: int = MAX_TOKENS) -> 
         What is asked.
     items
         With references.
-    max_tokens
-        Longest answer.
     """
-    found = GenerativeModel(model).respond(items, Request(max_tokens=max_tokens))
+    found = GenerativeModel(model).respond(items, Request(max_tokens=MAX_TOKENS))
     graded = grade(found, items, default_grader(items, found["output"]))
     return (graded["outcome"] == "right").to_numpy()
 
 
-def accuracy(model: CausalLM, items: Items, *, max_tokens: int = MAX_TOKENS) -> float:
+def accuracy(model: CausalLM, items: Items) -> float:
     """Return the share of items that a model answers rightly; see :func:`outcomes`."""
-    return float(outcomes(model, items, max_tokens=max_tokens).mean())
+    return float(outcomes(model, items).mean())

@@ -158,10 +158,13 @@ class ResidualFiles:
         Raises
         ------
         ConfigError
-            If there is no such precision.
+            If there is no such precision, or the coefficient is not finite.
         StoreError
             If the folder is there already, or the disk is full. What was written is removed.
         """
+        if not math.isfinite(coefficient):
+            message = f"the coefficient of a residual must be a finite number, got {coefficient}"
+            raise ConfigError(message)
         if dtype is not None and dtype not in PRECISIONS:
             message = f"there is no precision {dtype!r} of weights; {nearest(dtype, PRECISIONS)}"
             raise ConfigError(message)
