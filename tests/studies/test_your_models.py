@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-import torch
 
-from concordant.core.errors import ConfigError
+from concordant.core.errors import ConfigError, DataError
 from concordant.studies import breadcrumbs, domain_merging, instruction_residuals
 from concordant.studies.study import Scale
 from concordant.studies.your_models import accuracy, named, outcomes, your_items, your_model
@@ -73,17 +72,22 @@ def test_domain_merging(places, monkeypatch):
 
 def test_breadcrumbs(places, monkeypatch, tmp_path):
     models, items = places
-    for task in range(4):
+    for task in range(5):
         folder = tmp_path / f"task-{task}"
         folder.mkdir()
-        (folder / "model").symlink_to(models[task])
+        (folder / "model").symlink_to(models[task % 4])
         for split in ("validation", "test"):
             (folder / f"{split}.jsonl").symlink_to(items[0])
     monkeypatch.setenv(breadcrumbs.BASE, models[0])
     monkeypatch.setenv(breadcrumbs.TASKS, str(tmp_path))
-    setting = breadcrumbs._your_tasks()
-    weights = setting.parents[1]
-    assert torch.equal(setting.accuracy(weights, [1], "test"), setting.own("test")[1:2])
+    grids = {name: grid[:2] for name, grid in breadcrumbs.GRIDS.items()}
+    monkeypatch.setattr(breadcrumbs, "GRIDS", grids)
+    monkeypatch.setattr("concordant.studies.your_models.accuracy", lambda model, items: 0.5)
+    measured = breadcrumbs.breadcrumbs(Scale.full, 0)
+    assert measured["breadcrumbs.normalised_accuracy@20"] == 1.0
+    monkeypatch.setattr("concordant.studies.your_models.accuracy", lambda model, items: 0.0)
+    with pytest.raises(DataError, match="task-0"):
+        breadcrumbs._your_tasks()
     monkeypatch.setenv(breadcrumbs.TASKS, str(tmp_path / "task-0"))
-    with pytest.raises(ConfigError, match="at least 4 tasks"):
+    with pytest.raises(ConfigError, match="more than 4 tasks"):
         breadcrumbs._your_tasks()

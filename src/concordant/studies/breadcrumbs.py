@@ -14,7 +14,7 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from concordant.core.errors import ConfigError
+from concordant.core.errors import ConfigError, DataError
 from concordant.studies.study import Claim, Measurements, Scale, study
 
 if TYPE_CHECKING:
@@ -124,9 +124,8 @@ def breadcrumbs(scale: Scale, seed: int) -> Measurements:
         for name, options in chosen.items():
             for option, value in options.items():
                 measured(f"{name}.{option}", value)
-        if strangers is not None:
-            score = half_strange(setting, strangers, order[:TUNED], seed, **chosen["breadcrumbs"])
-            measured(f"unrelated.{ACCURACY}@4", score)
+        score = half_strange(setting, strangers, order[:TUNED], seed, **chosen["breadcrumbs"])
+        measured(f"unrelated.{ACCURACY}@4", score)
     for name in ("arithmetic", "breadcrumbs"):
         again = best(setting, name, every, seed)
         measured(f"{name}-retuned.{ACCURACY}@20", setting.score(name, every, "test", seed, **again))
@@ -196,10 +195,10 @@ def _label(n: int, tasks: int) -> int:
     return 20 if n == tasks else n
 
 
-def _setting(scale: Scale, seed: int) -> tuple[Setting, Setting | None]:
+def _setting(scale: Scale, seed: int) -> tuple[Setting, Setting]:
     """Return what is merged, and as much of another ancestor."""
     if scale is Scale.full:
-        return _your_tasks(), None
+        return _your_tasks()
     from concordant.learn.randomness import child_seeds
     from concordant.studies.many_tasks import SMALLEST_TASKS, Clouds, Family, TaskSizes, family
 
@@ -216,18 +215,19 @@ def _setting(scale: Scale, seed: int) -> tuple[Setting, Setting | None]:
     return of(family(clouds, n, first_seed)), of(family(clouds, n, second_seed))
 
 
-def _your_tasks() -> Setting:
-    """Merge language models of yours, each judged by the items of its task."""
+def _your_tasks() -> tuple[Setting, Setting]:
+    """Return language models of yours, each judged by the items of its task, and the same in other coordinates."""
     import torch
 
+    from concordant.studies.relabelled import relabelled
     from concordant.studies.small_language import with_weights
     from concordant.studies.your_models import accuracy, named, your_items, your_model
 
     places = named("breadcrumbs", {BASE: "a base model", TASKS: "a folder of tasks"})
     folders = sorted(path for path in Path(places[TASKS]).glob("*") if (path / "model").is_dir())
-    if len(folders) < TUNED:
+    if len(folders) <= TUNED:
         message = (
-            f"{TASKS} must name a folder with at least {TUNED} tasks, folders with a model and items in them; "
+            f"{TASKS} must name a folder with more than {TUNED} tasks, folders with a model and items in them; "
             f"{places[TASKS]} has {len(folders)}"
         )
         raise ConfigError(message)
@@ -246,4 +246,14 @@ def _your_tasks() -> Setting:
         split: torch.cat([right(parent, [task], split) for task, parent in enumerate(parents)])
         for split in items
     }
-    return Setting(base.model.state_dict(), parents, right, own.__getitem__)
+    if worst := [folder.name for i, folder in enumerate(folders) if not all(one[i] for one in own.values())]:
+        message = (
+            f"the model of the task {worst[0]!r} answers none of its items rightly: there is nothing to keep"
+        )
+        raise DataError(message)
+    state = base.model.state_dict()
+    strange = [relabelled(weights, seed=0) for weights in (state, *parents)]
+    return (
+        Setting(state, parents, right, own.__getitem__),
+        Setting(strange[0], strange[1:], right, own.__getitem__),
+    )
