@@ -36,7 +36,7 @@ def test_more_bits_are_nearer_and_the_original_is_left_alone():
 def test_noise_is_of_its_scale_and_seed():
     model = MLP(200, 100, hidden=(100,), seed=0)
     one, same, other = (damage.with_noisy_weights(model, 0.1, seed=s) for s in (0, 0, 1))
-    weight, noisy = model.layers[0].weight, one.layers[0].weight
+    weight, noisy = model.layers[0].weight.detach(), one.layers[0].weight.detach()
     assert float((noisy - weight).std() / weight.std()) == pytest.approx(0.1, rel=0.05)
     assert torch.equal(noisy, same.layers[0].weight)
     assert not torch.equal(noisy, other.layers[0].weight)

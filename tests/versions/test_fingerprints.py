@@ -256,6 +256,17 @@ def test_figures_over_classes_are_those_of_scikit_learn(recorded):
     assert needed_n(estimate("accuracy", found), 0.5) is not None
 
 
+def test_servers_are_recorded_too():
+    async def shouting(prompt):
+        return prompt.upper()
+
+    items = cc.Items.from_records([{"input": f"w{i}", "reference": f"W{i}"} for i in range(30)])
+    fingerprint = record(shouting, items, progress=False)
+    assert fingerprint.tokens is None
+    assert verify(fingerprint, shouting, progress=False).state == "pass"
+    assert verify(fingerprint, str.lower, grade="exact", progress=False).state == "fail"
+
+
 def test_two_models_at_hand_need_no_file(probes):
     assert compare_models(Threshold(), Threshold(), probes, progress=False).state == "pass"
     found = compare_models(Threshold(), Threshold(at=0.6), probes, progress=False)

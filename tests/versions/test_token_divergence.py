@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import concordant as cc
-from concordant.core.errors import ConfigError, DataError
+from concordant.core.errors import ConfigError, DataError, ModelError
 from concordant.core.model import Request
 from concordant.models.causal import CausalLM
 from concordant.versions.fingerprints import load_fingerprint, record, verify
@@ -94,6 +94,14 @@ def test_other_tokenizers_are_refused(pair):
     other = cc.load("pocket:250k-base").language_model
     with pytest.raises(ConfigError, match="tokenizers differ"):
         token_divergence(pair[0], other, PROMPTS, ANSWERS)
+
+
+def test_models_that_are_asked_in_different_ways_are_refused():
+    chat = cc.load("pocket:250k-chat-v1").language_model
+    plain = CausalLM(chat.model, chat.tokens.tokenizer, name="plain")
+    asked = ["what is 3 + 4 ?", "where does mira live ? tell me , please"]
+    with pytest.raises(ModelError, match="ask both in the same way"):
+        token_divergence(chat, plain, asked, ["7", "oslo"])
 
 
 def test_the_area_under_the_curve_by_hand():

@@ -101,13 +101,18 @@ def token_divergence(
     ConfigError
         If the tokenizers differ.
     ModelError
-        If the vocabularies are of different sizes, or a prompt with its answer is too long.
+        If the vocabularies are of different sizes, or the models are asked in different ways (one in a chat template).
     """
     same_tokenizer(old, new)
     rows: list[NDArray[np.int32]] = []
     parts: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
     both = zip(_distributions(old, prompts, answers), _distributions(new, prompts, answers), strict=True)
-    for (row, _, p), (_, _, q) in both:
+    for (row, tokens, p), (other, others, q) in both:
+        if row != other or tokens != others:
+            message = (
+                f"{old.name} and {new.name} read prompt {row + 1} as other tokens: ask both in the same way"
+            )
+            raise ModelError(message)
         if p.shape != q.shape:
             message = f"the models have {p.shape[-1]} and {q.shape[-1]} tokens, and must have equally many"
             raise ModelError(message)

@@ -46,7 +46,7 @@ class PerformanceClaim:
     value
         The figure; shares lie between 0 and 1.
     n
-        How many items it was measured on, where known: then its own error counts too.
+        How many items it was measured on, where known: then the error of a claimed accuracy or error rate counts too.
     digest
         Digest of the items it was measured on (`Items.digest`), where known.
     where
