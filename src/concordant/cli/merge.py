@@ -28,9 +28,9 @@ def merge(
         typer.Argument(metavar="RECIPE", show_default=False, help="A YAML file: ours, or one of mergekit."),
     ],
     *,
-    out: Annotated[
+    output: Annotated[
         Path | None,
-        typer.Option("-o", "--out", metavar="FOLDER", help="Where the merged model is written."),
+        typer.Option("-o", "--output", metavar="FOLDER", help="Where the merged model is written."),
     ] = None,
     check: Annotated[
         str | None,
@@ -65,27 +65,27 @@ def merge(
     from concordant.core.errors import ConfigError, require
 
     require("torch", "torch", "merges of weights")
-    if out is None and not dry_run:
+    if output is None and not dry_run:
         message = "say where the merged model goes (-o FOLDER), or try it with --dry-run"
         raise ConfigError(message)
     read, plan = read_plan(recipe, seed)
     with clean_stdout():
         from concordant.versions.merging import examine_folders, merge_folders
 
-        if dry_run or out is None:
+        if dry_run or output is None:
             done = examine_folders(plan, force=force, trust_pickle=trust_pickle)
         else:
             asked = _items(recipe, read, plan, check, limit)
-            done = merge_folders(plan, out, force=force, trust_pickle=trust_pickle)
-    if dry_run or out is None:
+            done = merge_folders(plan, output, force=force, trust_pickle=trust_pickle)
+    if dry_run or output is None:
         if json:
             print_json(done.to_dict())
         else:
             _tell(done, None)
         return 0
     if not json:
-        _tell(done, out)
-    reports = _checked(recipe, read, plan, out, asked, gate, grade, trust_pickle=trust_pickle)
+        _tell(done, output)
+    reports = _checked(recipe, read, plan, output, asked, gate, grade, trust_pickle=trust_pickle)
     if json:
         from concordant.report.documents import finite
 
