@@ -255,7 +255,7 @@ def test_only_chosen_senses_change():
     edit = canonical_edits(model, EXAMPLES, GENERAL, tuning, bounds=[10.0])[10.0].edit
     assert list(edit.changes) == ["sense_changes"]
     rows = set((edit.changes["sense_changes"].index).tolist())
-    assert rows <= set(select_senses(model, EXAMPLES, general, per_example=2, penalty=10.0).tolist())
+    assert rows <= set(select_senses(model, EXAMPLES, general, per_example=2, penalty=100.0).tolist())
 
 
 # -- the ensemble -------------------------------------------------------------------------------------------

@@ -2,9 +2,9 @@
 
 A small Backpack learns a world of entities and their homes. Ten homes are then taught anew from the plainest sentence,
 by training all weights, adapters, or a few sense vectors, and what is taught must not raise the loss on general text by
-more than a bound. Learning rates are chosen on ten other homes. The edit of the senses is also given to a larger
-transformer, by the log-ratio ensemble, beside editing that transformer itself. At full scale the model, the texts and the
-examples are yours.
+more than a bound. General text tells everything but those homes, the colours of their entities too. Learning rates are
+chosen on ten other homes. The edit of the senses is also given to a larger transformer, by the log-ratio ensemble,
+beside editing that transformer itself. At full scale the model, the texts and the examples are yours.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ BOUNDS = (1e-3, 1e-2)
 BETTER, NEAR, DRIFT = "improvement", "near_miss_loss_gap", "drift"
 
 RATES: dict[Way, tuple[float, ...]] = {
-    "full": (5e-5, 1e-4, 2e-4, 4e-4, 8e-4),
-    "lora": (5e-4, 1e-3, 2e-3, 4e-3, 8e-3),
-    "senses": (0.05, 0.1, 0.2, 0.4, 0.8),
+    "full": (1e-4, 2e-4, 4e-4, 8e-4),
+    "lora": (1e-3, 2e-3, 4e-3, 8e-3),
+    "senses": (0.05, 0.1, 0.2, 0.4),
 }
 """Learning rates that are tried on the validation facts."""
 
@@ -38,8 +38,8 @@ RATES: dict[Way, tuple[float, ...]] = {
 class Sizes:
     """How much is drawn and how long is taught; chosen on seeds 1000 and above."""
 
-    texts: int = 15_000
-    steps: int = 400
+    texts: int = 12_000
+    steps: int = 300
     tokens: int = 2048
     width: int = 64
     large_width: int = 96
@@ -47,11 +47,11 @@ class Sizes:
     general: int = 600
     held_out: int = 300
     epochs: int = 10
-    n_rates: int = 5
+    n_rates: int = 4
 
 
 SIZES = {
-    Scale.smoke: Sizes(200, 8, 512, 16, 16, 2, 20, 20, 2, 1),
+    Scale.smoke: Sizes(200, 8, 512, 16, 16, 2, 60, 60, 2, 1),
     Scale.pocket: Sizes(),
     Scale.full: Sizes(steps=50_000, tokens=16_384),
 }

@@ -93,7 +93,7 @@ class Tuning:
     batch: int = 5
     rank: int = 4
     per_example: int = 8
-    penalty: float = 10.0
+    penalty: float = 100.0
 
     def __post_init__(self) -> None:
         if self.way not in get_args(Way):

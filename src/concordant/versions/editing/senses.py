@@ -35,7 +35,7 @@ def select_senses(
     general: TokenBatches,
     *,
     per_example: int = 8,
-    penalty: float = 10.0,
+    penalty: float = 100.0,
 ) -> Tensor:
     r"""Choose the senses of each example, and return all that were chosen.
 
@@ -50,7 +50,7 @@ def select_senses(
     per_example
         Senses of one example, at least 1; the paper takes 5 to 11.
     penalty
-        :math:`\lambda`, at least 0.
+        :math:`\lambda`, at least 0; the paper searches 100 to about 3,000.
 
     Returns
     -------
