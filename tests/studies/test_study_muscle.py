@@ -22,9 +22,19 @@ def measured() -> dict[str, float]:
     return found
 
 
+def of_concepts(measured: dict[str, float]) -> set[str]:
+    return {name.split(".")[0] for name in measured if not name.startswith("chat_")}
+
+
 def test_what_is_measured(measured: dict[str, float]) -> None:
     methods = {"update", "again", "longer", "between", "ensemble", *RULES}
-    assert {name.split(".")[0] for name in measured} == {"old", *methods}
+    assert of_concepts(measured) == {"old", *methods}
+    chat = {name for name in measured if name.startswith("chat_")}
+    assert chat == {"chat_old.accuracy"} | {
+        f"chat_{name}.{metric}"
+        for name in ("update", "muscle", "longer", "route")
+        for metric in ("accuracy", "negative_flip_rate")
+    }
     assert {name for name in measured if name.startswith("muscle.")} == {
         *(f"muscle.{metric}" for metric in MEASURES),
         *(f"muscle.masked_rate@{epoch}" for epoch in (1, 2, 3)),
@@ -32,7 +42,7 @@ def test_what_is_measured(measured: dict[str, float]) -> None:
 
 
 def test_gain_is_positive_minus_negative_flips(measured: dict[str, float]) -> None:
-    for method in {name.split(".")[0] for name in measured} - {"old"}:
+    for method in of_concepts(measured) - {"old"}:
         accuracy, lost = measured[f"{method}.accuracy"], measured[f"{method}.negative_flip_rate"]
         gain = measured[f"{method}.positive_flip_rate"] - lost
         assert accuracy - measured["old.accuracy"] == pytest.approx(gain, abs=1e-12)

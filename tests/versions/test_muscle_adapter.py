@@ -147,3 +147,24 @@ def test_what_is_refused() -> None:
         compatible_adapter("old", llama(2), batches, rank=2, steps=1)
     with pytest.raises(DataError, match=r"one vocabulary, .* got logits old \(6, 13\) and new \(6, 12\)"):
         compatible_adapter(llama(1, 13), llama(2), batches, rank=2, steps=1, **OPTIONS)
+
+
+def test_each_row_is_taught_by_the_version_it_is_from() -> None:
+    old, new, batches = llama(1), llama(2), TokenBatches(ROWS)
+    options = {"rank": 2, "steps": 3, **OPTIONS}
+    by_rows = compatible_adapter(old, new, batches, from_old=[True] * len(ROWS), **options)
+    by_rule = compatible_adapter(old, new, batches, rule="all", **options)
+    assert by_rows.history.loss == pytest.approx(by_rule.history.loss)
+    assert by_rows.masked_rates == by_rule.masked_rates == (1.0, 1.0, 1.0)
+    stays = compatible_adapter(old, new, batches, from_old=[False] * len(ROWS), **options)
+    assert stays.history.loss == pytest.approx([0.0] * 3, abs=1e-6)
+    half = compatible_adapter(old, new, batches, from_old=[True, False] * 3, **options)
+    assert half.masked_rates[0] == 0.5
+    assert half.history.loss[0] == pytest.approx(_mean_kl(old, new, ROWS[::2]) / 2, rel=1e-4)
+
+
+def _mean_kl(old: LlamaForCausalLM, new: LlamaForCausalLM, rows: list) -> float:
+    tokens = torch.tensor([ids for ids, _ in rows])
+    with torch.no_grad():
+        said = [model(tokens).logits[:, PROMPT - 1] for model in (old, new)]
+    return float(masked_kl(*said))

@@ -53,8 +53,9 @@ def repair(
     rate: Annotated[float | None, typer.Option(metavar="X", help="Highest learning rate.")] = None,
     rank: Annotated[int, typer.Option(metavar="N", help="Of the adapter of a language model.")] = 16,
     cross_entropy_weight: Annotated[
-        float, typer.Option(metavar="X", help="How much the lessons themselves count beside the teachers.")
-    ] = 0.0,
+        float | None,
+        typer.Option(metavar="X", help="How much the lessons themselves count beside the teachers."),
+    ] = None,
     held_out: Annotated[
         float,
         typer.Option(metavar="SHARE", help="Share of the items that judges, where --train is not given."),

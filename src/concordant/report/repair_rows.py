@@ -74,7 +74,7 @@ def sentences(repair: Repair) -> list[str]:
             f"{items['shared_and_left_out']:,} items to train on share an input or a group with the check and were left out."
         )
     if repair.kept is None:
-        said.append("The gates hold already: there is nothing to repair.")
+        said.append("The gates on flips hold already: there is nothing to repair.")
     said += [f"{method} could not be used: {brief(why, 300)}" for method, why in repair.inapplicable.items()]
     return said
 
@@ -82,7 +82,7 @@ def sentences(repair: Repair) -> list[str]:
 def verdict_of(repair: Repair) -> str:
     """Say in one sentence what became of the repair."""
     if repair.kept is None:
-        return "The gates of the update hold on the held-out items, so nothing was changed."
+        return "The update's gates on flips hold on the held-out items, so nothing was changed."
     name = repair.kept.method
     return {
         "holds": f"Repaired by {name}, the update passes its gates on the held-out items.",

@@ -4,6 +4,9 @@ An old and a new base are taught the same task; the update of the first to the s
 distillation. Its rivals are distillation with other masks, further training, an ensemble, and weights between the
 plain update and the one distilled from the old model. The floor is the old base itself, taught again from another
 seed: what it flips, no update is to blame for. At full scale the bases are two language models of yours.
+
+Beside it stands the update of two small chat models that ship, by an adapter that learns from replies of both, and by
+sending each question to the version that is expected to do better on its kind.
 """
 
 from __future__ import annotations
@@ -50,6 +53,25 @@ RULES: dict[str, RuleName] = {
         Claim("fewer-flips-than-further-training", f"muscle.{FLIPS}", f"longer.{FLIPS}", "lower"),
         Claim("ensemble-flips-fewer", f"ensemble.{FLIPS}", f"muscle.{FLIPS}", "lower"),
         Claim("retraining-flips-more", f"update.{FLIPS}", f"again.{FLIPS}", "lower"),
+        Claim("chat-fewer-negative-flips", f"chat_muscle.{FLIPS}", f"chat_update.{FLIPS}", "lower"),
+        Claim(
+            "chat-keeps-the-gain",
+            f"chat_muscle.{ACCURACY}",
+            f"chat_update.{ACCURACY}",
+            "higher",
+            margin=-0.01,
+        ),
+        Claim(
+            "chat-fewer-flips-than-further-training", f"chat_muscle.{FLIPS}", f"chat_longer.{FLIPS}", "lower"
+        ),
+        Claim("chat-route-flips-fewer", f"chat_route.{FLIPS}", f"chat_update.{FLIPS}", "lower"),
+        Claim(
+            "chat-route-keeps-the-gain",
+            f"chat_route.{ACCURACY}",
+            f"chat_update.{ACCURACY}",
+            "higher",
+            margin=-0.01,
+        ),
     ],
     baseline="the plain update: the new base, taught the task by the same recipe",
 )
@@ -58,7 +80,7 @@ def muscle(scale: Scale, seed: int) -> Measurements:
     from concordant.learn.randomness import child_seeds
     from concordant.versions.averages import ensemble_log_probabilities, interpolated_weights
 
-    world_seed, old_seed, again_seed, new_seed = child_seeds(seed, 4)
+    world_seed, old_seed, again_seed, new_seed, chat_seed = child_seeds(seed, 5)
     setting = _setting(scale, world_seed)
     old = setting.teach(setting.old_base, old_seed)
     update = setting.teach(setting.new_base, new_seed)
@@ -85,7 +107,15 @@ def muscle(scale: Scale, seed: int) -> Measurements:
     measured = {"old.accuracy": float((before == setting.right).double().mean())}
     for name, after in answers.items():
         measured |= flips_of(name, before, after, setting.right)
-    return measured | masked
+    return measured | masked | _of_chat(scale, chat_seed)
+
+
+def _of_chat(scale: Scale, seed: int) -> dict[str, float]:
+    """Return what is measured of the two chat models that ship, at full scale as at pocket scale."""
+    from concordant.studies.chat_update import SMALLEST, ChatSizes, chat_update
+
+    sizes = SMALLEST if scale is Scale.smoke else ChatSizes()
+    return chat_update(sizes, seed=seed)
 
 
 def _setting(scale: Scale, seed: int) -> UpdateSetting:

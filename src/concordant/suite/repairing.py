@@ -144,7 +144,9 @@ class RepairPlan:
                     )
                     raise StoreError(message)
             work.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(asked, indent=2), encoding="utf-8")
+            beside = work / f".{ASKED}"
+            beside.write_text(json.dumps(asked, indent=2), encoding="utf-8")
+            beside.replace(path)
         except (OSError, ValueError) as error:
             message = f"{work} cannot be used: {first_line(error)}"
             raise StoreError(message) from None

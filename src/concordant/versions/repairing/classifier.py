@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from concordant.core.errors import DataError, nearest
+from concordant.models.classes import most_probable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,8 +64,7 @@ class TorchClassifier:
 
     def predict(self, x: Any) -> NDArray[Any]:
         """Return the label of the most probable class of each row."""
-        places = self.logits(x).argmax(-1).cpu().numpy()
-        return np.asarray(self.classes_)[places] if hasattr(self, "classes_") else places
+        return most_probable(self.probabilities(x), getattr(self, "classes_", None))
 
     def places(self, references: pl.Series) -> Tensor:
         """Return the position of the class that each reference names, integers of shape ``(n,)``.
@@ -106,5 +106,4 @@ class MeanClassifier:
 
     def predict(self, x: Any) -> NDArray[Any]:
         """Return the label of the most probable class of each row."""
-        places = self.probabilities(x).argmax(-1)
-        return np.asarray(self.classes_)[places] if hasattr(self, "classes_") else places
+        return most_probable(self.probabilities(x), getattr(self, "classes_", None))

@@ -13,13 +13,13 @@ from concordant.core.errors import ConfigError, DataError
 from concordant.core.model import digest
 from concordant.learn import TokenBatches, add_lora, answer_rows, cosine, lora_weights, merge_lora, save_lora
 from concordant.models.causal import CausalLM
+from concordant.models.huggingface import no_progress_bars
 from concordant.models.language import GenerativeModel
 from concordant.models.same_tokenizer import same_tokenizer
 from concordant.versions.averages import interpolated_weights
 from concordant.versions.muscle_adapter import compatible_adapter, copied_adapter
 from concordant.versions.repairing.ensemble import EnsembleLM
-from concordant.versions.repairing.lessons import Replies, advantage_of_old, references, replies
-from concordant.versions.repairing.router import expected_advantage
+from concordant.versions.repairing.lessons import OLD, Replies, better_reply, references, replies
 from concordant.versions.repairing.way import Way
 
 if TYPE_CHECKING:
@@ -99,14 +99,14 @@ def language_way(
             lambda strength: as_new(_between(old, new, strength)),
             lambda folder, strength: _save(folder / "model", _between(old, new, strength).model, new),
         )
-    lessons = _lessons(method, behaviours, settings, cut_at=cut_at, seed=seed, way=models[1].options)
+    lessons = language_lessons(method, behaviours, settings, cut_at=cut_at, way=models[1].options)
     rows, from_old, too_long = _rows(new, lessons)
     by_owner = method == "muscle" and settings.lessons == "replies" and settings.rule in (None, "reply")
     rule: Any = (
         "all" if method == "distil" else "current_wrong" if by_owner else settings.rule or "current_wrong"
     )
     batches = TokenBatches(rows, max(settings.batch or BATCH, *(len(ids) for ids, _ in rows)))
-    epochs = settings.epochs or EPOCHS
+    epochs, weight = settings.epochs or EPOCHS, settings.cross_entropy_weight
     update = compatible_adapter(
         old.model,
         new.model,
@@ -114,7 +114,7 @@ def language_way(
         rank=settings.rank,
         rule=rule,
         from_old=from_old if by_owner else None,
-        cross_entropy_weight=settings.cross_entropy_weight,
+        cross_entropy_weight=float(by_owner) if weight is None else weight,
         epochs=epochs,
         optimizer=partial(torch.optim.AdamW, lr=settings.rate or RATE),
         schedule=partial(cosine, warm_up=round(WARM_UP * epochs * len(batches))),
@@ -173,24 +173,28 @@ def _as(model: GenerativeModel, language_model: CausalLM, name: str) -> Generati
     return GenerativeModel(language_model, name=name, options=model.options, norm=norm)
 
 
-def _lessons(
+def language_lessons(
     method: Method,
     behaviours: tuple[Behaviours, Behaviours],
     settings: RepairSettings,
     *,
     cut_at: int,
-    seed: int,
     way: str | None,
 ) -> Replies:
+    """Choose what an adapter learns from: of ``"distil"`` all replies of the old version.
+
+    Parameters
+    ----------
+    method, behaviours, settings, cut_at
+        As for `language_way`.
+    way
+        As for `concordant.versions.repairing.lessons.replies`.
+    """
     old, new = behaviours
     if settings.lessons == "references":
         return references(old.items, way=way)
-    if method == "distil":
-        use_old = np.ones(len(old.items), dtype=bool)
-    else:
-        expected = expected_advantage(old.items, advantage_of_old(old, new), seed=seed)
-        use_old = np.nan_to_num(expected, nan=-1.0) > 0
-    return replies(old, new, use_old, cut_at=cut_at, way=way)
+    use = np.full(len(old.items), OLD, np.int8) if method == "distil" else better_reply(old, new)
+    return replies(old, new, use, cut_at=cut_at, way=way)
 
 
 def _causal(model: GenerativeModel) -> CausalLM:
@@ -217,7 +221,7 @@ def _rows(model: CausalLM, taught: Replies) -> tuple[list[Row], list[bool], int]
     if not any(fit):
         message = f"there is nothing to learn: no lesson fits into the {longest} tokens of the model"
         raise DataError(message)
-    kept = [row for row, fits in zip(rows, fit, strict=True) if fits]
+    kept: list[Row] = [row for row, fits in zip(rows, fit, strict=True) if fits]
     return kept, [own for own, fits in zip(taught.from_old, fit, strict=True) if fits], fit.count(False)
 
 
@@ -262,5 +266,8 @@ def _with(model: CausalLM, module: nn.Module, *made_by: Any) -> CausalLM:
 
 def _save(folder: Path, module: Any, model: CausalLM) -> None:
     """Write a model in the usual files, with the tokenizer of another."""
-    module.save_pretrained(folder)
+    from transformers.utils import logging
+
+    with no_progress_bars(logging):
+        module.save_pretrained(folder)
     model.tokens.tokenizer.save_pretrained(folder)

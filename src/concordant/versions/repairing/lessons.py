@@ -1,9 +1,8 @@
 """What language models learn from in a repair: one reply an item, and whose it is.
 
 A version that shows its steps would forget them if it were taught bare right answers. So an item is taught by a reply of the
-versions themselves: the new one's own where it is right, so that it stays as it is, and the old one's where the new one
-is wrong. Where both are wrong that is the old one's mistake: what the new version does there is no better, and of a
-kind of question on which it often fails it learns what the old version does, not only where that was lucky.
+versions themselves: the new one's own where it is right, so that it stays as it is, and the old one's where only that
+is right. Where both are wrong there is nothing to learn.
 """
 
 from __future__ import annotations
@@ -26,6 +25,10 @@ if TYPE_CHECKING:
 
     from concordant.core.behaviours import Behaviours
     from concordant.core.model import Prompt
+
+
+NEITHER, NEW, OLD = -1, 0, 1
+"""Whose reply an item is taught by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,7 @@ class Replies:
 
 
 def replies(
-    old: Behaviours, new: Behaviours, use_old: NDArray[np.bool_], *, cut_at: int, way: str | None
+    old: Behaviours, new: Behaviours, use: NDArray[np.int8], *, cut_at: int, way: str | None
 ) -> Replies:
     """Take one reply an item from the versions themselves.
 
@@ -59,8 +62,9 @@ def replies(
     ----------
     old, new
         What the versions did on the items to train on.
-    use_old
-        Whose reply is taught, shape ``(n,)``. Where that one was cut off or failed, the item is left out.
+    use
+        Whose reply is taught: `OLD`, `NEW` or `NEITHER`, shape ``(n,)``. Where that one was cut off or failed, the item is
+        left out, too.
     cut_at
         Tokens after which an answer was cut off.
     way
@@ -74,9 +78,21 @@ def replies(
     """
     outputs = [behaviours["output"].gather_every(behaviours.n).to_list() for behaviours in (new, old)]
     whole = [_whole(behaviours, cut_at) for behaviours in (new, old)]
-    owners = use_old.astype(int).tolist()
-    texts = [str(outputs[own][i]) if whole[own][i] else None for i, own in enumerate(owners)]
-    return _kept(old.items, _spelt(texts, old.items, way), use_old.tolist(), way)
+    texts = [
+        str(outputs[own][i]) if own != NEITHER and whole[own][i] else None
+        for i, own in enumerate(use.tolist())
+    ]
+    return _kept(old.items, _spelt(texts, old.items, way), (use == OLD).tolist(), way)
+
+
+def better_reply(old: Behaviours, new: Behaviours) -> NDArray[np.int8]:
+    """Return whose reply teaches each item: `OLD` where it did better and is right, else `NEW` where that is right.
+
+    A reply that is graded by a score is right from a half on; `NEITHER` where none is.
+    """
+    advantage = np.nan_to_num(advantage_of_old(old, new))
+    use_old = (advantage > 0) & old.right[:, 0]
+    return np.where(use_old, OLD, np.where(new.right[:, 0], NEW, NEITHER)).astype(np.int8)
 
 
 def references(items: Items, *, way: str | None) -> Replies:

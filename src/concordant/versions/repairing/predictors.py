@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from concordant.versions.repairing.settings import Method, RepairSettings
 
 WEIGHTS = "weights.safetensors"
-EPOCHS, RATE, BATCH = 20, 1e-3, 256
+EPOCHS, RATE, BATCH = 20, 1e-3, 64
 """Where nothing is said."""
 
 WARM_UP = 0.1
@@ -98,7 +98,7 @@ def predictor_way(
             new.module,
             batches,
             rule=rule,
-            cross_entropy_weight=settings.cross_entropy_weight,
+            cross_entropy_weight=settings.cross_entropy_weight or 0.0,
             epochs=epochs,
             optimizer=partial(torch.optim.AdamW, lr=settings.rate or RATE),
             schedule=partial(cosine, warm_up=round(WARM_UP * epochs * len(batches))),

@@ -55,7 +55,7 @@ def prepared(
     """
     old, new = models
     if method == "route":
-        return _routing(old, new, behaviours, seed)
+        return routing(old, new, behaviours, seed)
     how = {"seed": seed, "checkpoint": checkpoint, "progress": progress}
     if isinstance(old, GenerativeModel) and isinstance(new, GenerativeModel):
         from concordant.versions.repairing.language import language_way
@@ -73,7 +73,18 @@ def prepared(
     raise ConfigError(message)
 
 
-def _routing(old: Model, new: Model, behaviours: tuple[Behaviours, Behaviours], seed: int) -> Way:
+def routing(old: Model, new: Model, behaviours: tuple[Behaviours, Behaviours], seed: int) -> Way:
+    """Make ready to send questions to one of two models; see `concordant.versions.repairing.router`.
+
+    Parameters
+    ----------
+    old, new
+        The versions, which answer in batches.
+    behaviours
+        What they did on the items that may be learnt from.
+    seed
+        Of the folds.
+    """
     router = fitted(behaviours[0].items, advantage_of_old(*behaviours), seed=seed)
     name = f"{new.name}, route"
 

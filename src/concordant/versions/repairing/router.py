@@ -21,7 +21,6 @@ from concordant.core.prompts import holds_messages, prompts
 from concordant.models.rows import inputs_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -145,7 +144,6 @@ def expected_advantage(items: Items, better: NDArray[np.float64], *, seed: int) 
     It is NaN where `better` is.
     """
     from sklearn.linear_model import RidgeCV
-    from sklearn.model_selection import KFold
 
     known = np.flatnonzero(~np.isnan(better))
     if len(known) < 2 * FOLDS:
@@ -153,9 +151,11 @@ def expected_advantage(items: Items, better: NDArray[np.float64], *, seed: int) 
         raise DataError(message)
     x, _, _ = _features(items.rows(known), is_text=_is_text(items))
     expected = np.full(len(items), np.nan)
-    for rest, fold in KFold(FOLDS, shuffle=True, random_state=seed).split(known):
-        model = RidgeCV(ALPHAS).fit(x[rest], better[known[rest]])
-        expected[known[fold]] = model.predict(x[fold])
+    folds = np.random.default_rng(seed).permutation(len(known)) % FOLDS
+    for fold in range(FOLDS):
+        mine = folds == fold
+        model = RidgeCV(ALPHAS).fit(x[~mine], better[known[~mine]])
+        expected[known[mine]] = model.predict(x[mine])
     return expected
 
 
@@ -242,7 +242,7 @@ def _texts(items: Items) -> list[str]:
 
 
 def _numbers(items: Items) -> NDArray[np.float64]:
-    x: Sequence[Any] | NDArray[Any] = inputs_of(items)
+    x: Any = inputs_of(items)
     if isinstance(x, pl.DataFrame):
         x = x.to_numpy()
     array = np.asarray(x)

@@ -40,18 +40,19 @@ class RepairSettings:
         rules are those of `concordant.versions.muscle.old_teacher_mask`. By default ``"reply"`` for language models,
         and the paper's ``"current_wrong"`` for classifiers.
     lessons
-        What a language model reads: ``"replies"`` of the two versions themselves, of each item that of the version
-        which is expected to do better on its kind; or ``"references"``, the right answers, as in the paper.
+        What a language model reads: ``"replies"`` of the two versions themselves, the new one's where it is right and
+        the old one's where only that is; or ``"references"``, the right answers, as in the paper.
     epochs, rate
         Times through the lessons, at least 1 (4 for language models and 20 for classifiers by default); highest learning
         rate, above 0 (0.002 and 0.001).
     rank
         Of the adapters of a language model, at least 1; their alpha is twice that.
     cross_entropy_weight
-        How much the tokens of the lessons themselves count beside the teachers, at least 0.
+        How much the tokens of the lessons themselves count beside the teachers, at least 0; by default 1 for the rule
+        ``"reply"``, else 0.
     batch
         Tokens in a batch of a language model, at least those of the longest lesson (1024 by default), or inputs in one of
-        a classifier (256).
+        a classifier (64).
     held_out
         Share of the items that judges the repair, where there are no items to train on besides; above 0, below 1.
     validation
@@ -73,7 +74,7 @@ class RepairSettings:
     epochs: int | None = None
     rate: float | None = None
     rank: int = 16
-    cross_entropy_weight: float = 0.0
+    cross_entropy_weight: float | None = None
     batch: int | None = None
     held_out: float = 0.4
     validation: float = 0.25
@@ -90,7 +91,10 @@ class RepairSettings:
             "epochs": (self.epochs is None or self.epochs >= 1, "at least 1"),
             "rate": (self.rate is None or self.rate > 0, "above 0"),
             "rank": (self.rank >= 1, "at least 1"),
-            "cross_entropy_weight": (self.cross_entropy_weight >= 0, "at least 0"),
+            "cross_entropy_weight": (
+                self.cross_entropy_weight is None or self.cross_entropy_weight >= 0,
+                "at least 0",
+            ),
             "batch": (self.batch is None or self.batch >= 1, "at least 1"),
             "held_out": (0 < self.held_out < 1, "between 0 and 1"),
             "validation": (0 < self.validation < 1, "between 0 and 1"),
