@@ -132,7 +132,7 @@ def test_teaching_examples(folder):
         (("edit", "diff", "none"), "there is no edit none"),
         (
             ("edit", "apply", "items.jsonl", "model", "-o", "x"),
-            "items.jsonl is not a checkpoint of this package",
+            "items.jsonl is no edit that this package wrote",
         ),
         (
             ("edit", "canonical", "nowhere", "facts.jsonl", "--general", "items.jsonl", "-o", "x"),

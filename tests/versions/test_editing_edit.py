@@ -262,7 +262,7 @@ def test_files_that_are_no_edits(tmp_path):
     (tmp_path / "torn").write_bytes(b"123")
     save_file({"w": torch.zeros(2)}, tmp_path / "weights")
     for name in ("torn", "weights"):
-        with pytest.raises(StoreError, match="is not a checkpoint of this package"):
+        with pytest.raises(StoreError, match="is no edit that this package wrote"):
             Edit.load(tmp_path / name)
 
 

@@ -173,9 +173,12 @@ class Edit:
         if not Path(path).is_file():
             message = f"there is no edit {path}"
             raise StoreError(message)
-        tensors, header = load_tensors(Path(path))
+        try:
+            tensors, header = load_tensors(Path(path))
+        except StoreError:
+            header = {}
         if header.get("kind") != KIND:
-            message = f"{path} is a file of this package but not an edit"
+            message = f"{path} is no edit that this package wrote, or it is damaged"
             raise StoreError(message)
         try:
             changes = {
