@@ -110,7 +110,7 @@ class AttributeWorld:
         entities = [entity for entity in range(N_ENTITIES) if entity not in set(without)]
         rows: list[Row] = []
         for kind in rng.choice(3, n, p=SHARES):
-            entity = entities[rng.integers(len(entities))] if kind == 0 else rng.integers(N_ENTITIES)
+            entity = entities[rng.integers(len(entities))] if kind == 0 else int(rng.integers(N_ENTITIES))
             if kind == 0:
                 ids, _ = self.home_row(entity, int(rng.integers(len(TEMPLATES))), self.homes[entity], rng)
             elif kind == 1:

@@ -55,7 +55,7 @@ SMALLEST = Sizes(200, 10, 40, 20, 10, 20, (1.0, 4.0), 1)
         Claim("beats-random-rows", f"surgery.{RATE}", f"random.{RATE}", "lower"),
         Claim("beats-aligned-rows", f"surgery.{RATE}", f"aligned.{RATE}", "lower"),
         Claim("keeps-perplexity", f"surgery.{RATIO}", 1.03, "lower"),
-        Claim("probe-tells-minimal-pairs", "probe.pair_accuracy", 0.9, "higher"),
+        Claim("probe-tells-minimal-pairs", "probe.pair_accuracy", 0.8, "higher"),
     ],
     baseline="the same move of as many gate rows that are drawn",
 )
