@@ -16,7 +16,7 @@ from report.made_reports import flips_report
 from report.test_report_charts import COLOUR
 
 
-def retained(n=24, sets=("2", "10", "<b>")):
+def retained(n=24, sets=("2", "10", "<b>"), by=None):
     """Make a report of three versions of items in three sets."""
     right = [[(i + t) % 3 != 0 for i in range(n)] for t in range(3)]
     logs = [
@@ -35,7 +35,7 @@ def retained(n=24, sets=("2", "10", "<b>")):
         )
         for t, column in enumerate(right)
     ]
-    return retention(logs, progress=False)
+    return retention(logs, by=by, progress=False)
 
 
 def test_the_matrix_has_all_items_first_and_numbers_in_their_order():
@@ -52,6 +52,15 @@ def test_the_matrix_has_all_items_first_and_numbers_in_their_order():
     assert gap.value == 0.0
     assert [label for label, _, _ in matrix_of(result, "half").rows] == ["all items", "first", "second"]
     assert [label for label, _, _ in matrix_of(result, "none").rows] == ["all items"]
+
+
+def test_of_too_many_sets_the_first_are_shown_and_the_others_counted():
+    result = retained(200, [str(i) for i in range(50)], by="set")["versions.retention"]
+    matrix = matrix_of(result, "set")
+    assert (len(matrix.rows), matrix.n_more) == (41, 10)
+    assert [label for label, _, _ in matrix.rows][-1] == "39"
+    accuracies, _ = tables(result, "set")
+    assert str(list(accuracies.columns[0].cells)[-1]) == "10 other sets"
 
 
 def test_the_map_shows_every_cell_in_colours_that_the_page_can_turn_dark():

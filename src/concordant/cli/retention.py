@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 def retention(
     versions: Annotated[
         list[str],
-        typer.Argument(metavar="VERSION...", show_default=False, help=f"Oldest first. {VERSION_HELP}"),
+        typer.Argument(metavar="VERSION", show_default=False, help=f"Oldest first. {VERSION_HELP}"),
     ],
     *,
     by: Annotated[

@@ -36,11 +36,14 @@ class Matrix:
         Names of the columns, oldest first: v1, v2, ...
     rows
         Label, accuracy by version (None where it is not known), and the forgetting gap.
+    n_more
+        Sets that are left out, as there are too many.
     """
 
     by: str
     versions: tuple[str, ...]
     rows: tuple[tuple[str, tuple[Finding | None, ...], Finding | None], ...]
+    n_more: int = 0
 
 
 def is_retention(result: Result) -> bool:
@@ -74,12 +77,14 @@ def matrix_of(result: Result, by: str | None = None) -> Matrix:
     columns = {column for column, _ in found}
     if by is None:
         by = next((column for column in result.items.frame.columns if column in columns), "")
-    values = sorted((value for column, value in found if column == by), key=_natural)[:MAX_ROWS]
-    rows = [("all items", result.findings), *((value, found[by, value]) for value in values)]
+    values = sorted((value for column, value in found if column == by), key=_natural)
+    shown = values[:MAX_ROWS]
+    rows = [("all items", result.findings), *((value, found[by, value]) for value in shown)]
     return Matrix(
         by,
         tuple(name.removeprefix(ACCURACY) for name in names),
         tuple((label, tuple(row.get(name) for name in names), row.get(GAP)) for label, row in rows),
+        len(values) - len(shown),
     )
 
 

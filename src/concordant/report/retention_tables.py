@@ -46,6 +46,8 @@ def _accuracies(result: Result, by: str | None) -> Table:
             UNKNOWN if last is None else f"{last.n:,}",
         )
         table.add_row(*map(Text, cells))
+    if matrix.n_more:
+        table.add_row(Text(f"{matrix.n_more:,} other sets", style="dim"))
     return table
 
 
