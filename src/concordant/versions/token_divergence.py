@@ -14,13 +14,15 @@ together can only make a divergence smaller.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch  # this module is itself imported only when a transformers model is used
 
 from concordant.core.errors import DataError, ModelError
+from concordant.core.progress import progress_bars
 from concordant.core.statistics import probability_of_superiority
 from concordant.models.reading import forward_options
 from concordant.models.same_tokenizer import same_tokenizer
@@ -35,6 +37,9 @@ if TYPE_CHECKING:
 
     from concordant.core.model import Prompt
     from concordant.models.causal import CausalLM
+
+Row: TypeAlias = "tuple[int, list[int], Tensor]"
+"""The number of an answer, its tokens, and the log-probabilities of all tokens at each of them."""
 
 TOP = 64
 """Most probable tokens that are stored."""
@@ -122,7 +127,12 @@ def token_divergence(
 
 
 def record_tokens(
-    model: CausalLM, prompts: Sequence[Prompt], answers: Sequence[str], *, top: int = TOP
+    model: CausalLM,
+    prompts: Sequence[Prompt],
+    answers: Sequence[str],
+    *,
+    top: int = TOP,
+    progress: bool = False,
 ) -> TokenRecord:
     """Store what a model holds for probable at each token of answers.
 
@@ -134,10 +144,13 @@ def record_tokens(
         The same number of each.
     top
         Most probable tokens that are stored at each token; the whole vocabulary where it is no larger.
+    progress
+        Whether to draw a bar.
     """
     probe, token, logprob, ids, values = [], [], [], [], []
     vocabulary = 0
-    for row, tokens, logprobs in _distributions(model, prompts, answers):
+    read = _told(_distributions(model, prompts, answers), len(prompts), progress=progress)
+    for row, tokens, logprobs in read:
         vocabulary = logprobs.shape[-1]
         best = logprobs.topk(min(top, vocabulary), dim=-1)
         probe.append(np.full(len(tokens), row, np.int32))
@@ -164,7 +177,12 @@ def record_tokens(
 
 
 def divergence_from(
-    recorded: TokenRecord, model: CausalLM, prompts: Sequence[Prompt], answers: Sequence[str]
+    recorded: TokenRecord,
+    model: CausalLM,
+    prompts: Sequence[Prompt],
+    answers: Sequence[str],
+    *,
+    progress: bool = False,
 ) -> TokenDivergence:
     """Measure the divergence of a model from stored distributions.
 
@@ -176,6 +194,8 @@ def divergence_from(
         The present model, of the same tokenizer.
     prompts, answers
         As they were recorded.
+    progress
+        Whether to draw a bar.
 
     Raises
     ------
@@ -184,7 +204,8 @@ def divergence_from(
     """
     ends = np.searchsorted(recorded.probe, np.arange(len(prompts) + 1))
     rows, parts = [], []
-    for row, tokens, logprobs in _distributions(model, prompts, answers):
+    read = _told(_distributions(model, prompts, answers), len(prompts), progress=progress)
+    for row, tokens, logprobs in read:
         here = slice(int(ends[row]), int(ends[row + 1]))
         if recorded.token[here].tolist() != list(tokens) or logprobs.shape[-1] != recorded.vocabulary:
             message = (
@@ -223,10 +244,17 @@ def flip_auroc(divergences: NDArray[np.float64], flipped: NDArray[np.bool_]) -> 
     return probability_of_superiority(changed, same)
 
 
+def _told(rows: Iterator[Row], n: int, *, progress: bool) -> Iterator[Row]:
+    """Give the rows, and draw a bar of how many there have been."""
+    bars = progress_bars() if progress else nullcontext(lambda label, done, total: None)
+    with bars as tell:
+        for done, row in enumerate(rows, 1):
+            yield row
+            tell("tokens of answers", done, n)
+
+
 @torch.inference_mode()
-def _distributions(
-    model: CausalLM, prompts: Sequence[Prompt], answers: Sequence[str]
-) -> Iterator[tuple[int, list[int], Tensor]]:
+def _distributions(model: CausalLM, prompts: Sequence[Prompt], answers: Sequence[str]) -> Iterator[Row]:
     """Give the number of each answer, its tokens and the log-probabilities, shape (tokens, vocabulary), row by row."""
     if len(prompts) != len(answers):
         message = f"model {model.name!r}: {len(answers)} answers for {len(prompts)} prompts"

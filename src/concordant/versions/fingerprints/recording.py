@@ -98,7 +98,7 @@ def record(
     answers = asked(model, probes, Asked(repeats=repeats), grade=grade, request=request, progress=progress)
     first, others = answers[FIRST], [answers[name] for name in repeats]
     frame = _frame(first, others)
-    tokens = tokens_of(model, probes, frame["output"], top) if top else None
+    tokens = tokens_of(model, probes, frame["output"], top, progress=progress) if top else None
     return Fingerprint(
         about={
             "concordant": version("concordant"),
@@ -135,14 +135,16 @@ def environment() -> dict[str, Any]:
     return {"python": platform.python_version(), "libraries": found, "hardware": hardware}
 
 
-def tokens_of(model: Any, probes: Items, outputs: pl.Series, top: int) -> TokenRecord | None:
+def tokens_of(
+    model: Any, probes: Items, outputs: pl.Series, top: int, *, progress: bool = False
+) -> TokenRecord | None:
     """Return the distributions at the tokens of a local language model's answers; None for other models."""
     causal = causal_of(model)
     if causal is None or outputs.dtype != pl.String:
         return None
     from concordant.versions.token_divergence import record_tokens
 
-    return record_tokens(causal, prompts(probes), outputs.fill_null("").to_list(), top=top)
+    return record_tokens(causal, prompts(probes), outputs.fill_null("").to_list(), top=top, progress=progress)
 
 
 def causal_of(model: Any) -> Any:

@@ -185,7 +185,9 @@ def verify(
     tokens: dict[str, float] = {}
     token_checks: list[FingerprintCheck] = []
     if fingerprint.tokens is not None:
-        items, tokens, token_checks = _with_tokens(fingerprint, model, items, token_tolerance)
+        items, tokens, token_checks = _with_tokens(
+            fingerprint, model, items, token_tolerance, progress=progress
+        )
     digest = fingerprint.about["probes"]["digest"]
     again = fingerprint.answers
     checks = [
@@ -260,7 +262,12 @@ def _request(fingerprint: Fingerprint) -> Request:
 
 
 def _with_tokens(
-    fingerprint: Fingerprint, model: Any, items: pl.DataFrame, tolerance: float | None
+    fingerprint: Fingerprint,
+    model: Any,
+    items: pl.DataFrame,
+    tolerance: float | None,
+    *,
+    progress: bool,
 ) -> tuple[pl.DataFrame, dict[str, float], list[FingerprintCheck]]:
     """Add the divergence of tokens to the items, sum it up, and judge its mean where a tolerance is given."""
     causal = causal_of(model)
@@ -271,7 +278,9 @@ def _with_tokens(
     from concordant.versions.token_divergence import divergence_from, flip_auroc
 
     answers = fingerprint.answers["output"].fill_null("").to_list()
-    found = divergence_from(fingerprint.tokens, causal, prompts(fingerprint.probes), answers)
+    found = divergence_from(
+        fingerprint.tokens, causal, prompts(fingerprint.probes), answers, progress=progress
+    )
     each = found.of_rows()
     items = items.with_columns(
         pl.Series("token_kl", each), pl.Series("worst_token_kl", found.of_rows(worst=True))
