@@ -89,9 +89,10 @@ def band_mask(values: Tensor, *, keep: float, remove: float = 0.0, scope: Scope 
         values.detach().to(precise).abs().reshape(-1, values.shape[-1] if scope == "row" else values.numel())
     )
     first, end = ranks(rows.shape[1], keep, remove)
-    mask = _largest(rows, end)
-    if first:
-        mask &= ~_largest(rows, first)
+    smallest, removed = _thresholds(rows, first, end)
+    mask = _at_least(rows, smallest, end)
+    if removed is not None:
+        mask &= ~_at_least(rows, removed, first)
     return mask.reshape(values.shape)
 
 
@@ -134,16 +135,31 @@ def _share_of(n: int, share: float) -> int:
     return math.floor(share * n + 1e-6)  # 0.29 * 100 is 28.999...
 
 
-def _largest(rows: Tensor, k: int) -> Tensor:
-    """Return true at the k largest of each row of absolute values, of equal ones at the first."""
+def _thresholds(rows: Tensor, first: int, end: int) -> tuple[Tensor | None, Tensor | None]:
+    """Return the absolute values at ranks `end` and `first` of each row, the largest first; None for no rank."""
     n = rows.shape[1]
-    if k >= n:
+    tail = rows.cpu().numpy()
+    smallest = removed = None
+    if end < n:
+        tail = np.partition(tail, n - end, axis=1)[:, n - end :]
+        smallest = torch.from_numpy(tail[:, 0].copy()).to(rows.device)
+    if first:
+        removed = torch.from_numpy(np.partition(tail, end - first, axis=1)[:, end - first].copy())
+        removed = removed.to(rows.device)
+    return smallest, removed
+
+
+def _at_least(rows: Tensor, threshold: Tensor | None, k: int) -> Tensor:
+    """Return true at the k largest of each row, of which the threshold is the smallest; of equal ones at the first."""
+    if threshold is None:
         return torch.ones_like(rows, dtype=torch.bool)
-    plain = rows.cpu()
-    threshold = torch.from_numpy(np.partition(plain.numpy(), n - k, axis=1)[:, n - k].copy()).to(rows.device)
     mask = rows >= threshold[:, None]
     excess = mask.sum(1) - k
-    for row in excess.nonzero()[:, 0].tolist():  # the last of those that equal the threshold are too many
-        equal = (rows[row] == threshold[row]).nonzero()[:, 0]
-        mask[row, equal[len(equal) - int(excess[row]) :]] = False
+    tied = excess.nonzero()[:, 0]
+    if len(tied):  # the last of those that equal the threshold are too many
+        row, column = (rows[tied] == threshold[tied, None]).nonzero(as_tuple=True)
+        n_equal = torch.bincount(row, minlength=len(tied))
+        place = torch.arange(len(row), device=row.device) - (n_equal.cumsum(0) - n_equal)[row]
+        extra = place >= (n_equal - excess[tied])[row]
+        mask[tied[row[extra]], column[extra]] = False
     return mask
