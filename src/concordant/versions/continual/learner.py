@@ -74,10 +74,12 @@ class ReplayBuffer:
 
     def __init__(self, n_sets: int | None = None) -> None:
         self._sets: deque[Any] = deque(maxlen=n_sets)
+        self._rows: Any = None
 
     def add(self, data: Any) -> None:
         """Keep a set: a tensor, or tensors in a tuple or mapping, rows first; the oldest goes where there are too many."""
         self._sets.append(data)
+        self._rows = None
 
     @property
     def n_rows(self) -> int:
@@ -95,7 +97,9 @@ class ReplayBuffer:
         if not self._sets:
             message = "the replay buffer is empty"
             raise DataError(message)
-        return joined(*self._sets)
+        if self._rows is None:  # joined once, and not for every step
+            self._rows = joined(*self._sets)
+        return self._rows
 
     def draw(self, n: int, generator: torch.Generator) -> Any:
         """Return n different rows, or all where there are fewer, in a random order."""
