@@ -256,6 +256,24 @@ def test_figures_over_classes_are_those_of_scikit_learn(recorded):
     assert needed_n(estimate("accuracy", found), 0.5) is not None
 
 
+def test_one_changed_answer_of_a_server_may_be_chance():
+    async def steady(prompt):
+        return prompt.upper()
+
+    async def once_otherwise(prompt):
+        return "?" if prompt == "w3" else prompt.upper()
+
+    async def often_otherwise(prompt):
+        return "?" if prompt[-1] in "37" else prompt.upper()
+
+    items = cc.Items.from_records([{"input": f"w{i}", "reference": f"W{i}"} for i in range(60)])
+    fingerprint = record(steady, items, progress=False)
+    assert not fingerprint.about["deterministic"]
+    once = verify(fingerprint, once_otherwise, progress=False)
+    assert once["answers changed"].state == "cannot tell"
+    assert verify(fingerprint, often_otherwise, progress=False).state == "fail"
+
+
 def test_servers_are_recorded_too():
     async def shouting(prompt):
         return prompt.upper()

@@ -14,7 +14,7 @@ import polars as pl
 
 from concordant.core.behaviours import RIGHT, WRONG
 from concordant.core.kinds import compare
-from concordant.core.model import Request
+from concordant.core.model import BatchModel, Request
 from concordant.core.plan import adapted
 from concordant.core.prompts import prompts
 from concordant.versions.fingerprints.asking import FIRST, Asked, asked
@@ -105,6 +105,7 @@ def record(
             "recorded": datetime.now(UTC).isoformat(timespec="seconds"),
             "model": {"name": model.name, "fingerprint": model.fingerprint},
             "classes": list(first.classes),
+            "deterministic": request.is_deterministic and isinstance(model, BatchModel),
             "request": asdict(request),
             "grader": None if first.grader is None else first.grader.name,
             "probes": {"n": len(probes), "digest": probes.digest()},

@@ -167,12 +167,18 @@ def _gap(measured: Estimate, claim: PerformanceClaim) -> Estimate:
 
 
 def answers_check(
-    changed: NDArray[np.bool_], again: int, asked_again: int, tolerance: float, note: str
+    changed: NDArray[np.bool_],
+    again: int,
+    asked_again: int,
+    tolerance: float,
+    note: str = "",
+    *,
+    deterministic: bool = True,
 ) -> FingerprintCheck:
     """Check how many answers changed, beyond the noise of the model and a tolerance.
 
-    A model that never changed an answer when it was asked again must not change one now: its tolerance is exact. One that
-    did is allowed as many as before.
+    A deterministic model that never changed an answer when it was asked again must not change one now. Any other is allowed
+    as many as before, and the two rates are compared.
 
     Parameters
     ----------
@@ -184,10 +190,12 @@ def answers_check(
         Further share of answers that may change.
     note
         A remark.
+    deterministic
+        Whether the model should give the same answer again: no server, and no sampling.
     """
     count, n = int(changed.sum()), len(changed)
     noise = again / asked_again if asked_again else 0.0
-    if again:
+    if asked_again and (again or not deterministic):
         counts = (count, n, again, asked_again)
         change = _of_interval(count / n - noise, n, lambda level: _ends(newcombe(*counts, level)), "newcombe")
     else:

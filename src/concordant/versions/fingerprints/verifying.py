@@ -197,6 +197,7 @@ def verify(
             int(again["repeats"].sum()),
             tolerance,
             f"{near.sum()} near ties apart" if near.any() else "",
+            deterministic=fingerprint.about["deterministic"],
         ),
         *(claim_check(claim, now, digest, claim_tolerance) for claim in (*fingerprint.claims, *claims)),
         *shown_checks(before, after, then, now),
