@@ -1,9 +1,9 @@
 """One merge by mergekit, in a process of its own: seconds and peak memory (LGPL-3; run here, never imported by us)."""
 
 import json
-import resource
 import sys
 import time
+from pathlib import Path
 
 import torch
 import yaml
@@ -18,5 +18,6 @@ options = MergeOptions(quiet=True, copy_tokenizer=False, write_model_card=False)
 start, cpu = time.perf_counter(), time.process_time()
 run_merge(config, asked["out"], options=options)
 seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+# the peak of this program; ru_maxrss would be that of the one which started it, where that is larger
+peak = int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
 print(json.dumps({"seconds": seconds, "cpu": cpu, "peak_mb": peak}))
