@@ -55,7 +55,7 @@ class TorchClassifier:
     def tensor(self, x: Any) -> Tensor:
         """Return rows as a tensor of the module's precision and device."""
         weight = next(self.module.parameters())
-        return torch.as_tensor(np.asarray(x)).to(device=weight.device, dtype=weight.dtype)
+        return torch.tensor(np.asarray(x)).to(device=weight.device, dtype=weight.dtype)
 
     def probabilities(self, x: Any) -> NDArray[np.float64]:
         """Return the probabilities of the classes, shape ``(n, classes)``."""
@@ -75,7 +75,7 @@ class TorchClassifier:
             If one names none.
         """
         if not hasattr(self, "classes_"):
-            return torch.from_numpy(references.to_numpy().astype(np.int64))
+            return torch.tensor(references.cast(int).to_list())
         known = {str(label): place for place, label in enumerate(self.classes_)}
         wrong = next((label for label in references if str(label) not in known), None)
         if wrong is not None:

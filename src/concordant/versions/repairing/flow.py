@@ -102,7 +102,7 @@ def repair(
     >>> x = np.random.default_rng(0).standard_normal((400, 4)).astype(np.float32)
     >>> items = cc.Items.from_arrays(x, (x[:, 0] > 0).astype(int))
     >>> old, new = MLP(4, 2, hidden=(), seed=1), MLP(4, 2, hidden=(8,), seed=2)
-    >>> mended = repair(old, new, items, method="muscle", settings=RepairSettings(batch=32), progress=False)
+    >>> mended = repair(old, new, items, method="ensemble", progress=False)
     >>> rates = [m.points["negative_flip_rate"].value for m in (mended.update, mended.kept.chosen.held_out)]
     >>> rates[0] > rates[1]
     True
