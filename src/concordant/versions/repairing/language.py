@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from concordant.core.errors import ConfigError, DataError
+from concordant.core.errors import ConfigError, DataError, require
 from concordant.core.model import digest
 from concordant.learn import TokenBatches, add_lora, answer_rows, cosine, lora_weights, merge_lora, save_lora
 from concordant.models.causal import CausalLM
@@ -266,8 +266,7 @@ def _with(model: CausalLM, module: nn.Module, *made_by: Any) -> CausalLM:
 
 def _save(folder: Path, module: Any, model: CausalLM) -> None:
     """Write a model in the usual files, with the tokenizer of another."""
-    from transformers.utils import logging
-
-    with no_progress_bars(logging):
+    transformers = require("transformers", "torch", "language models")
+    with no_progress_bars(transformers.utils.logging):
         module.save_pretrained(folder)
     model.tokens.tokenizer.save_pretrained(folder)
