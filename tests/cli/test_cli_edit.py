@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,17 @@ torch = pytest.importorskip("torch")
 torch.set_num_threads(1)
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Save a model once for all tests."""
+    return save_llama(tmp_path_factory.mktemp("made") / "model")
+
+
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path, monkeypatch, made):
     """Give a folder to work in, with a model and texts."""
     monkeypatch.chdir(tmp_path)
-    save_llama("model")
+    shutil.copytree(made, "model")
     letters = "abcdefghijklmnopqrstuvwxyz"
     pairs = [(letters[i], letters[(3 * i + 1) % 26]) for i in range(20)]
     write("unwanted", [{"input": f"{a}{b}111{a}"} for a, b in pairs])
@@ -59,7 +66,9 @@ def test_from_texts_to_an_edit_and_back(folder):
     assert all(len(line["random"]) == 1 for line in told["ledger"])
     assert "gate_proj.weight" in run("edit", "diff", "x.edit").stdout
 
-    assert "x.edit applied" in run("edit", "apply", "x.edit", "hf:model", "-o", "edited").stdout
+    applied = run("edit", "apply", "x.edit", "hf:model", "-o", "edited").stdout
+    assert "x.edit applied" in applied
+    assert "continuations (target, n=10)" in applied
     assert (
         json.loads(run("edit", "undo", "x.edit", "edited", "-o", "back", "--json").stdout)["written"]
         == "back"

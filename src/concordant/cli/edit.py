@@ -223,7 +223,7 @@ def canonical(
 def apply(
     file: EditFile, model: ModelName, *, output: FolderOutput, force: Force = False, json: Json = False
 ) -> int:
-    """Write a model folder with an edit; refused where the edit was made for other weights.
+    """Write a model folder with an edit, and print its ledger; refused where it was made for other weights.
 
     For example:
 

@@ -31,6 +31,11 @@ def write_folder(file: Path, model: str, output: Path, *, undo: bool, force: boo
 
         print_json({**told(loaded), "written": str(output)})
     else:
+        if not undo and loaded.about.get("ledger"):
+            from concordant.cli.output import stdout_console
+            from concordant.report.edits import print_ledger
+
+            print_ledger(loaded.about["ledger"], stdout_console())
         done = "undone" if undo else "applied"
         typer.echo(f"{output}: {file} {done}: {loaded.n_numbers:,} numbers in {len(loaded.changes)} tensors")
     return 0
