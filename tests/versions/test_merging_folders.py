@@ -96,9 +96,7 @@ def test_breadcrumbs_of_folders(tmp_path, piece, scope):
 def test_ties_of_folders(tmp_path, piece, scope):
     base, *parents = made = states()
     root, *others = folders(tmp_path, made)
-    plan = merging.Plan(
-        "ties", with_numbers(others, keep=0.3), root, scale=0.7, scope=scope, elect=True, mean=True
-    )
+    plan = merging.Plan("ties", with_numbers(others, keep=0.3), root, scale=0.7, scope=scope)
     merging.merge_folders(plan, tmp_path / "out", progress=False)
     assert_same(read(tmp_path / "out"), merging.ties(base, parents, scale=0.7, keep=0.3, scope=scope))
 
@@ -119,7 +117,7 @@ def test_other_methods_of_folders(tmp_path, piece):
             merging.Plan("dare", with_numbers(others, drop=0.5), root, seed=3, elect=True),
             merging.dare(base, parents, drop=0.5, seed=3, elect=True),
         ),
-        "linear": (merging.Plan("linear", tuple(others), mean=True), merging.linear(parents)),
+        "linear": (merging.Plan("linear", tuple(others)), merging.linear(parents)),
         "slerp": (merging.Plan("slerp", tuple(others[:2]), t=0.3), merging.slerp(*parents[:2], 0.3)),
     }
     for name, (plan, expected) in cases.items():
@@ -144,7 +142,7 @@ def test_the_record_and_the_settings(tmp_path):
     assert read(tmp_path / "out")["layers.0.mlp.weight"].dtype == torch.float32
     tried = merging.examine_folders(plan)
     assert tried.branches == merge.branches
-    wide = merging.Plan("ties", with_numbers(others, keep=0.3), root, scope="layer", elect=True, mean=True)
+    wide = merging.Plan("ties", with_numbers(others, keep=0.3), root, scope="layer")
     assert merging.examine_folders(wide).n_readings == 3
 
 
@@ -195,7 +193,7 @@ def test_a_weight_that_is_not_finite_is_named_and_nothing_is_left(tmp_path, meth
     root, *others = folders(tmp_path, made)
     more = {"t": 0.5} if method == "slerp" else {}
     base = root if method not in ("linear", "slerp") else None
-    plan = merging.Plan(method, with_numbers(others, keep=0.5), base, mean=method == "linear", **more)
+    plan = merging.Plan(method, with_numbers(others, keep=0.5), base, **more)
     with pytest.raises(DataError, match=r"model2: the weight 'layers.1.mlp.weight' holds NaN"):
         merging.merge_folders(plan, tmp_path / "out", progress=False, force=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model0", "model1", "model2"]
@@ -245,7 +243,7 @@ def slowly(self, name, tensor):
 weight_output.WeightOutput.write = slowly
 root = pathlib.Path(sys.argv[1])
 models = [merging.Parent(str(i), root / f"model{i}") for i in range(2)]
-merging.merge_folders(merging.Plan("linear", tuple(models), mean=True), root / "out", progress=False)
+merging.merge_folders(merging.Plan("linear", tuple(models)), root / "out", progress=False)
 """
 
 
@@ -263,5 +261,19 @@ def test_a_killed_merge_leaves_nothing_under_the_final_name(tmp_path):
     assert (tmp_path / ".out.unfinished").is_dir()
     assert not (tmp_path / "out").exists()
     time.sleep(0.01)
-    merging.merge_folders(merging.Plan("linear", tuple(models), mean=True), tmp_path / "out", progress=False)
+    merging.merge_folders(merging.Plan("linear", tuple(models)), tmp_path / "out", progress=False)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model0", "model1", "out"]
+
+
+def test_plans_that_mean_nothing_are_refused(tmp_path):
+    one = merging.Parent("one", tmp_path)
+    cases = {
+        "name the model that all parents come from": ("ties", (one,), None),
+        "linear has no base": ("linear", (one,), one),
+        "between two models at t": ("slerp", (one, one), None),
+        "needs at least one parent": ("linear", (), None),
+        "did you mean breadcrumbs": ("breadcrumb", (one,), one),
+    }
+    for message, (method, parents, base) in cases.items():
+        with pytest.raises(ConfigError, match=message):
+            merging.Plan(method, parents, base)

@@ -143,7 +143,7 @@ def _sum_of_deltas(
         total = origin.clone()
         if plan.elect:
             plus = plan.no_vote_is_positive
-            merged = elected(deltas, scales, mean=plan.mean, no_vote_is_positive=plus)
+            merged = elected(deltas, scales, mean=bool(plan.mean), no_vote_is_positive=plus)
             total.add_(merged, alpha=plan.scale)
         else:
             for delta, scale in zip(deltas, scales, strict=True):

@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from concordant.versions.merging.recipe import Place, Wrong
 
 METHODS: dict[str, dict[str, Any]] = {
-    "linear": {"method": "linear", "mean": True},
+    "linear": {"method": "linear"},
     "slerp": {"method": "slerp"},
     "task_arithmetic": {"method": "task_arithmetic"},
     "breadcrumbs": {"method": "breadcrumbs"},
     "breadcrumbs_ties": {"method": "breadcrumbs", "elect": True},
-    "ties": {"method": "ties", "elect": True, "mean": True},
+    "ties": {"method": "ties"},
     "dare_linear": {"method": "dare"},
     "dare_ties": {"method": "dare", "elect": True},
 }
-"""What their names stand for, and whether sums are divided by weights where nothing is said."""
+"""What their names stand for."""
 
 KEYS = (
     "merge_method",
@@ -105,7 +105,7 @@ def mergekit_plan(
     if method == "slerp":
         _order(parents, base, wrong)
     given = METHODS[method]
-    mean = shared.get("normalize", given.get("mean", False))
+    mean = shared.get("normalize")
     if shared.get("rescale", True) is not True:
         raise wrong(("parameters",), "rescale: false is not supported: what DARE keeps is made larger")
     on_a_base = method not in ("linear", "slerp")
@@ -118,8 +118,8 @@ def mergekit_plan(
         scale=float(shared.get("lambda", 1.0)),
         t=reader.number("t", {}, ("parameters", "t"), None) if method == "slerp" else None,
         scope="tensor",
-        elect=given.get("elect", False),
-        mean=bool(mean),
+        elect=given.get("elect"),
+        mean=None if mean is None else bool(mean),
         no_vote_is_positive=True,
         dtype=data.get("out_dtype") or data.get("dtype"),
         files=_files(data, base, located, wrong),

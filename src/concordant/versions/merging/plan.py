@@ -67,9 +67,9 @@ class Plan:
     scope
         What shares of entries are of.
     elect
-        Whether only entries with the elected sign are added, as TIES does.
+        Whether only entries with the elected sign are added; by default for ties only.
     mean
-        Whether sums are divided by the weights that are in them.
+        Whether sums are divided by the weights that are in them; by default for linear and ties only.
     no_vote_is_positive
         Whether the sign of a sum of exactly 0 is plus, as mergekit has it, or none.
     seed
@@ -90,8 +90,8 @@ class Plan:
     scale: float = 1.0
     t: Setting | None = None
     scope: Scope = "tensor"
-    elect: bool = False
-    mean: bool = False
+    elect: bool | None = None
+    mean: bool | None = None
     no_vote_is_positive: bool = False
     seed: int = 0
     dtype: str | None = None
@@ -101,12 +101,19 @@ class Plan:
 
     def __post_init__(self) -> None:
         check_method(self.method)
+        if self.elect is None:
+            object.__setattr__(self, "elect", self.method == "ties")
+        if self.mean is None:
+            object.__setattr__(self, "mean", self.method in ("linear", "ties"))
         check_scope(self.scope)
         if not self.parents:
             message = "a merge needs at least one parent, got none"
             raise ConfigError(message)
-        if (self.method in ON_A_BASE) != (self.base is not None) and self.method in ON_A_BASE:
+        if self.method in ON_A_BASE and self.base is None:
             message = f"{self.method} adds deltas to a base: name the model that all parents come from"
+            raise ConfigError(message)
+        if self.method not in ON_A_BASE and self.base is not None:
+            message = f"{self.method} has no base: it is between its parents"
             raise ConfigError(message)
         if self.method == "slerp" and (len(self.parents) != 2 or self.t is None):
             message = f"slerp is between two models at t, got {len(self.parents)} models and t {self.t}"
