@@ -51,7 +51,7 @@ def merge(
 ) -> int:
     """Merge models of one ancestor into one, weight by weight, and say what it keeps of each parent.
 
-    Linear, slerp, task arithmetic, breadcrumbs, TIES and DARE; no more in memory than one weight of every model.
+    Linear, slerp, task arithmetic, breadcrumbs, TIES and DARE, with two weights of every model in memory at a time.
     Models are folders, hf:FOLDER or pocket:NAME. With items, the result is held against every parent: its accuracy as
     a share of the parent's own, and what flipped. The folder is an ordinary model folder, with merge.json in it.
 
