@@ -42,15 +42,16 @@ class Sizes:
     merchants: int = 12
     events: int = 192
     latest: int = 48
-    hard_merchants: int = 20
-    hard_drift: float = 0.6
+    hard_merchants: int = 16
+    hard_drift: float = 0.9
     epochs: int = 25
+    hard_epochs: int = 40
     width: int = 24
     trees: int = 100
 
 
 SIZES = {
-    Scale.smoke: Sizes(32, 32, 4, 16, 8, 6, 0.6, 1, 8, 3),
+    Scale.smoke: Sizes(32, 32, 4, 16, 8, 6, 0.9, 1, 1, 8, 3),
     Scale.pocket: Sizes(),
     Scale.full: Sizes(latest=256, epochs=40, width=64),
 }
@@ -64,6 +65,7 @@ SIZES = {
         Claim("merchant-beats-random-folding", "folded.auc", "random.auc", "higher"),
         Claim("random-folding-is-chance", "random.auc", CHANCE, "lower", margin=-0.07),
         Claim("merchant-beats-time-folding", "folded.auc", "pieces.auc", "higher"),
+        Claim("folding-beats-relative-amounts", "folded.auc", "full_relative.auc", "higher"),
         Claim("longer-history-helps", "folded.auc@180", "folded.auc@45", "higher"),
         Claim("folded-beats-plain-in-a-harder-world", "hard_folded.auc", "hard_full.auc", "higher"),
         Claim("figures-of-the-user-say-nothing", "user_trees.auc", CHANCE, "lower", margin=-0.07),
@@ -91,7 +93,7 @@ def lbsf(scale: Scale, seed: int) -> Measurements:
     found |= _trees("", drawn, n)
     hard = payments(users, seed, merchants=n.hard_merchants, events=n.events, drift=n.hard_drift)
     for name in ("folded", "full"):
-        options = _ways(n, n.hard_merchants, seed)[name]
+        options = {**_ways(n, n.hard_merchants, seed)[name], "epochs": n.hard_epochs}
         found |= _scores(f"hard_{name}", _predicted(hard, n, seed, **options), hard.labels[n.n_train :])
     return found | _trees("hard_", hard, n)
 
