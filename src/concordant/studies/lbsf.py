@@ -43,7 +43,7 @@ class Sizes:
     events: int = 192
     latest: int = 48
     hard_merchants: int = 16
-    hard_drift: float = 0.9
+    hard_drift: float = 1.05
     epochs: int = 25
     hard_epochs: int = 40
     width: int = 24
