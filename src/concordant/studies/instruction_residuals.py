@@ -38,7 +38,7 @@ VARIABLES = {
 class Sizes:
     """How much is drawn and how long is trained; chosen on seeds 1000 and above."""
 
-    width: int = 64
+    width: int = 128
     layers: int = 2
     old: int = 60
     seen: int = 50
@@ -46,11 +46,12 @@ class Sizes:
     values: int = 24
     base_steps: int = 350
     instruct_steps: int = 350
-    further_steps: int = 300
+    further_steps: int = 150
 
 
 SIZES = {Scale.smoke: Sizes(16, 1, 8, 6, 8, 4, 12, 12, 12), Scale.pocket: Sizes()}
-BASE_RATE, RATE = 3e-3, 2e-3
+BASE_RATE, RATE, FURTHER_RATE = 3e-3, 2e-3, 1e-3
+"""Learning rates of the base, of instruction tuning, and of further training, which must not go far from its start."""
 
 
 @study(
@@ -143,7 +144,7 @@ def told(model: CausalLM, facts: Facts, n: Sizes, seed: int) -> CausalLM:
     from concordant.studies.small_language import taught
 
     rows = facts.document_rows(range(len(facts.values)))
-    return taught(model, rows, steps=n.further_steps, rate=RATE, seed=seed)
+    return taught(model, rows, steps=n.further_steps, rate=FURTHER_RATE, seed=seed)
 
 
 def restored(updated: CausalLM, difference: dict[str, Tensor], coefficient: float = 1.0) -> CausalLM:
