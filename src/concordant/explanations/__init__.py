@@ -5,10 +5,9 @@ Nothing here imports torch before one of the names that need it is used.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from concordant.core.errors import require
+from concordant.core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from concordant.explanations.explainer import Explainer as Explainer
@@ -41,20 +40,7 @@ _HOME = {
     "saliency_scores": "saliency_metrics",
 }
 _WITHOUT_TORCH = ("explainer", "saliency_metrics", "ts_files")
+_WITH_TORCH = dict.fromkeys(set(_HOME.values()) - set(_WITHOUT_TORCH), "explainers of torch classifiers")
 
 __all__ = sorted(_HOME)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        message = f"module 'concordant.explanations' has no attribute {name!r}"
-        raise AttributeError(message)
-    if _HOME[name] not in _WITHOUT_TORCH:
-        require("torch", "torch", "explainers of torch classifiers")
-    value = getattr(importlib.import_module(f"concordant.explanations.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return list(__all__)
+__getattr__, __dir__ = lazy_names(__name__, _HOME, torch=_WITH_TORCH)

@@ -5,10 +5,9 @@ Nothing here imports torch before one of the names is used.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from concordant.core.errors import require
+from concordant.core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from concordant.learn.batches import Batches as Batches
@@ -130,17 +129,4 @@ _HOME = {
 }
 
 __all__ = sorted(_HOME)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        message = f"module 'concordant.learn' has no attribute {name!r}"
-        raise AttributeError(message)
-    require("torch", "torch", "losses, networks and training")
-    value = getattr(importlib.import_module(f"concordant.learn.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return list(__all__)
+__getattr__, __dir__ = lazy_names(__name__, _HOME, torch="losses, networks and training")

@@ -6,8 +6,9 @@ names below are imported when they are first used, so that `sanitize`, which err
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from concordant.core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from concordant.report.charts import flip_matrix as flip_matrix
@@ -37,16 +38,4 @@ _HOME = {
 }
 
 __all__ = sorted(_HOME)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        message = f"module 'concordant.report' has no attribute {name!r}"
-        raise AttributeError(message)
-    value = getattr(importlib.import_module(f"concordant.report.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return list(__all__)
+__getattr__, __dir__ = lazy_names(__name__, _HOME)

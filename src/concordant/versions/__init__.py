@@ -5,9 +5,9 @@ What trains or averages models needs torch, which is not imported before one of 
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from concordant.core.lazy import lazy_names
 from concordant.versions.flips import Flips as Flips
 from concordant.versions.noise_floor import NoiseFloor as NoiseFloor
 from concordant.versions.retention import Retention as Retention
@@ -38,19 +38,4 @@ _HOME = {
 }
 
 __all__ = sorted([*_HOME, "Flips", "NoiseFloor", "Retention", "Scores", "StepAgreement"])
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        message = f"module 'concordant.versions' has no attribute {name!r}"
-        raise AttributeError(message)
-    from concordant.core.errors import require
-
-    require("torch", "torch", "compatible updates")
-    value = getattr(importlib.import_module(f"concordant.versions.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return list(__all__)
+__getattr__, __dir__ = lazy_names(__name__, _HOME, torch="compatible updates and repairs")

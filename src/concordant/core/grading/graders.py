@@ -128,8 +128,9 @@ def grader(spec: Any, **options: Any) -> Grader:
     Parameters
     ----------
     spec
-        A name in `GRADERS`, or registered by a package under ``concordant.graders``; a `Grader`; or a function of an output and its item (an object with one attribute
-        a column) that gives true, false, a score (0.5 and more is right), or None for "cannot be graded".
+        A name in `GRADERS`, or registered by a package under ``concordant.graders``; a `Grader`; or a function of an
+        output and its item (an object with one attribute a column) that gives true, false, a score (0.5 and more is
+        right), or None for "cannot be graded".
     options
         Options of a named grader, such as ``tolerance=0.01`` of ``number``.
 

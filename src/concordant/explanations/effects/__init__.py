@@ -5,10 +5,9 @@ Nothing here imports torch before one of the estimators is used.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from concordant.core.errors import require
+from concordant.core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from concordant.explanations.effects.baselines import DRNet as DRNet
@@ -46,21 +45,7 @@ _HOME = {
     "synthetic": "simulators",
     "uniform_grid": "curves",
 }
-_WITH_TORCH = ("baselines", "transtee")
+_WITH_TORCH = dict.fromkeys(("baselines", "transtee"), "estimators of effects")
 
 __all__ = sorted(_HOME)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        message = f"module 'concordant.explanations.effects' has no attribute {name!r}"
-        raise AttributeError(message)
-    if _HOME[name] in _WITH_TORCH:
-        require("torch", "torch", "estimators of effects")
-    value = getattr(importlib.import_module(f"concordant.explanations.effects.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return list(__all__)
+__getattr__, __dir__ = lazy_names(__name__, _HOME, torch=_WITH_TORCH)

@@ -6,10 +6,9 @@ happiness computing in online assessment, arXiv:2402.12398.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from concordant.core.errors import require
+from concordant.core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from concordant.explanations.factors.attributions import gradient_attribution as gradient_attribution
@@ -55,18 +54,6 @@ _HOME = {
 }
 
 __all__ = sorted(_HOME)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        message = f"module 'concordant.explanations.factors' has no attribute {name!r}"
-        raise AttributeError(message)
-    if _HOME[name] == "knowledge":
-        require("torch", "torch", "networks that are trained with knowledge")
-    value = getattr(importlib.import_module(f"concordant.explanations.factors.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return list(__all__)
+__getattr__, __dir__ = lazy_names(
+    __name__, _HOME, torch={"knowledge": "networks that are trained with knowledge"}
+)

@@ -5,10 +5,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from concordant.core.errors import require
+from concordant.core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from concordant.explanations.folding.folded import Folded as Folded
@@ -36,18 +35,4 @@ _HOME = {
 }
 
 __all__ = sorted(_HOME)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        message = f"module 'concordant.explanations.folding' has no attribute {name!r}"
-        raise AttributeError(message)
-    if _HOME[name] == "lbsf":
-        require("torch", "torch", "classifiers of folded histories")
-    value = getattr(importlib.import_module(f"concordant.explanations.folding.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return list(__all__)
+__getattr__, __dir__ = lazy_names(__name__, _HOME, torch={"lbsf": "classifiers of folded histories"})

@@ -7,8 +7,9 @@ which is not imported before one of its names is used.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from concordant.core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from concordant.versions.continual.corruptions import noisy as noisy
@@ -46,20 +47,4 @@ _HOME = {
 }
 
 __all__ = sorted(_HOME)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        message = f"module 'concordant.versions.continual' has no attribute {name!r}"
-        raise AttributeError(message)
-    if _HOME[name] == "learner":
-        from concordant.core.errors import require
-
-        require("torch", "torch", "learners of streams")
-    value = getattr(importlib.import_module(f"concordant.versions.continual.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return list(__all__)
+__getattr__, __dir__ = lazy_names(__name__, _HOME, torch={"learner": "learners of streams"})

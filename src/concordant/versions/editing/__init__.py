@@ -6,8 +6,9 @@ changed where it should, what changed elsewhere, beside random edits of the same
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from concordant.core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from concordant.versions.editing.bounded import Kept as Kept
@@ -107,19 +108,4 @@ _HOME = {
 }
 
 __all__ = sorted(_HOME)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        message = f"module 'concordant.versions.editing' has no attribute {name!r}"
-        raise AttributeError(message)
-    from concordant.core.errors import require
-
-    require("torch", "torch", "edits of models")
-    value = getattr(importlib.import_module(f"concordant.versions.editing.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return list(__all__)
+__getattr__, __dir__ = lazy_names(__name__, _HOME, torch="edits of models")

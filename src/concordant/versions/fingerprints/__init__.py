@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from concordant.core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from concordant.versions.fingerprints.claims import PerformanceClaim as PerformanceClaim
@@ -31,16 +32,4 @@ _HOME = {
 }
 
 __all__ = sorted(_HOME)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        message = f"module 'concordant.versions.fingerprints' has no attribute {name!r}"
-        raise AttributeError(message)
-    value = getattr(importlib.import_module(f"concordant.versions.fingerprints.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return list(__all__)
+__getattr__, __dir__ = lazy_names(__name__, _HOME)

@@ -6,8 +6,9 @@ larger than memory. All need torch, which is not imported before one of the name
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from concordant.core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from concordant.versions.merging.masks import band_mask as band_mask
@@ -55,19 +56,4 @@ _HOME = {
 }
 
 __all__ = sorted(_HOME)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        message = f"module 'concordant.versions.merging' has no attribute {name!r}"
-        raise AttributeError(message)
-    from concordant.core.errors import require
-
-    require("torch", "torch", "merges of weights")
-    value = getattr(importlib.import_module(f"concordant.versions.merging.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return list(__all__)
+__getattr__, __dir__ = lazy_names(__name__, _HOME, torch="merges of weights")
