@@ -15,7 +15,7 @@ def test_the_public_names_are_those_that_are_declared():
     declared = {
         (alias.name, node.module.rpartition(".")[2])
         for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and node.module.startswith("concordant.")
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("concordant.report.")
         for alias in node.names
     }
     assert declared == set(report._HOME.items())

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
-def lazy_names(
+def late_names(
     package: str, home: Mapping[str, str], *, torch: str | Mapping[str, str] | None = None
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """Make the ``__getattr__`` and ``__dir__`` of a package.
@@ -29,7 +29,7 @@ def lazy_names(
 
     Examples
     --------
-    >>> find, listed = lazy_names("concordant.learn", {"train": "loop"}, torch="training")
+    >>> find, listed = late_names("concordant.learn", {"train": "loop"}, torch="training")
     >>> find("train").__module__, "train" in listed()
     ('concordant.learn.loop', True)
     """

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from concordant.core.lazy import lazy_names
+from concordant.core import lazy
 
 if TYPE_CHECKING:
     from concordant.explanations.explainer import Explainer as Explainer
@@ -43,4 +43,4 @@ _WITHOUT_TORCH = ("explainer", "saliency_metrics", "ts_files")
 _WITH_TORCH = dict.fromkeys(set(_HOME.values()) - set(_WITHOUT_TORCH), "explainers of torch classifiers")
 
 __all__ = sorted(_HOME)
-__getattr__, __dir__ = lazy_names(__name__, _HOME, torch=_WITH_TORCH)
+__getattr__, __dir__ = lazy.late_names(__name__, _HOME, torch=_WITH_TORCH)

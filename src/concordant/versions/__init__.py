@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from concordant.core.lazy import lazy_names
+from concordant.core import lazy
 from concordant.versions.flips import Flips as Flips
 from concordant.versions.noise_floor import NoiseFloor as NoiseFloor
 from concordant.versions.retention import Retention as Retention
@@ -38,4 +38,4 @@ _HOME = {
 }
 
 __all__ = sorted([*_HOME, "Flips", "NoiseFloor", "Retention", "Scores", "StepAgreement"])
-__getattr__, __dir__ = lazy_names(__name__, _HOME, torch="compatible updates and repairs")
+__getattr__, __dir__ = lazy.late_names(__name__, _HOME, torch="compatible updates and repairs")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from concordant.core.lazy import lazy_names
+from concordant.core import lazy
 
 if TYPE_CHECKING:
     from concordant.explanations.effects.baselines import DRNet as DRNet
@@ -48,4 +48,4 @@ _HOME = {
 _WITH_TORCH = dict.fromkeys(("baselines", "transtee"), "estimators of effects")
 
 __all__ = sorted(_HOME)
-__getattr__, __dir__ = lazy_names(__name__, _HOME, torch=_WITH_TORCH)
+__getattr__, __dir__ = lazy.late_names(__name__, _HOME, torch=_WITH_TORCH)

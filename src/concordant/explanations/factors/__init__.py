@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from concordant.core.lazy import lazy_names
+from concordant.core import lazy
 
 if TYPE_CHECKING:
     from concordant.explanations.factors.attributions import gradient_attribution as gradient_attribution
@@ -54,6 +54,6 @@ _HOME = {
 }
 
 __all__ = sorted(_HOME)
-__getattr__, __dir__ = lazy_names(
+__getattr__, __dir__ = lazy.late_names(
     __name__, _HOME, torch={"knowledge": "networks that are trained with knowledge"}
 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from concordant.core.lazy import lazy_names
+from concordant.core import lazy
 
 if TYPE_CHECKING:
     from concordant.explanations.folding.folded import Folded as Folded
@@ -35,4 +35,4 @@ _HOME = {
 }
 
 __all__ = sorted(_HOME)
-__getattr__, __dir__ = lazy_names(__name__, _HOME, torch={"lbsf": "classifiers of folded histories"})
+__getattr__, __dir__ = lazy.late_names(__name__, _HOME, torch={"lbsf": "classifiers of folded histories"})

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from concordant.core.lazy import lazy_names
+from concordant.core import lazy
 
 if TYPE_CHECKING:
     from concordant.versions.continual.corruptions import noisy as noisy
@@ -47,4 +47,4 @@ _HOME = {
 }
 
 __all__ = sorted(_HOME)
-__getattr__, __dir__ = lazy_names(__name__, _HOME, torch={"learner": "learners of streams"})
+__getattr__, __dir__ = lazy.late_names(__name__, _HOME, torch={"learner": "learners of streams"})

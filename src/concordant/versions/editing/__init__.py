@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from concordant.core.lazy import lazy_names
+from concordant.core import lazy
 
 if TYPE_CHECKING:
     from concordant.versions.editing.bounded import Kept as Kept
@@ -108,4 +108,4 @@ _HOME = {
 }
 
 __all__ = sorted(_HOME)
-__getattr__, __dir__ = lazy_names(__name__, _HOME, torch="edits of models")
+__getattr__, __dir__ = lazy.late_names(__name__, _HOME, torch="edits of models")

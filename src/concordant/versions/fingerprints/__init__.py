@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from concordant.core.lazy import lazy_names
+from concordant.core import lazy
 
 if TYPE_CHECKING:
     from concordant.versions.fingerprints.claims import PerformanceClaim as PerformanceClaim
@@ -32,4 +32,4 @@ _HOME = {
 }
 
 __all__ = sorted(_HOME)
-__getattr__, __dir__ = lazy_names(__name__, _HOME)
+__getattr__, __dir__ = lazy.late_names(__name__, _HOME)
