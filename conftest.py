@@ -1,4 +1,7 @@
-"""Runs the Python in README.md and docs/*.md as tests; each page is one namespace, in a folder of its own."""
+"""Runs the Python in README.md and docs/*.md as tests; each page is one namespace, in a folder of its own.
+
+Property tests draw the same examples every time, and none fails for being slow: a busy machine is no fault of the code.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from hypothesis import settings
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
+
+settings.register_profile("concordant", deadline=None, derandomize=True)
+settings.load_profile("concordant")
 
 
 def _setup(namespace: dict[str, Any]) -> None:
