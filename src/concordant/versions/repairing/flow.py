@@ -230,7 +230,7 @@ def repaired(
 
 
 def chosen_of(tried: Sequence[Tried], gates: Sequence[Gate], n: int, *, level: float) -> Tried:
-    """Return the weakest repair that would pass on `n` items by the validation items, or else the one nearest to it."""
+    """Return the weakest repair that, by the validation items, would pass on `n` items; or else the one nearest to it."""
     passing = [t for t in tried if t.validation.would_pass(gates, n, level=level)]
     return passing[0] if passing else min(tried, key=lambda t: t.validation.excess(gates))
 

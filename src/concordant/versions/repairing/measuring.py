@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from concordant.versions.repairing.lessons import is_scored
 from concordant.versions.scores import Scores
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from concordant.core.behaviours import Behaviours
@@ -38,6 +38,9 @@ MEASURES = {
 
 SCORED = {"score_new": "new", "mean_regression_part": "regression_part", "mean_gain_part": "gain_part"}
 """The same of graded outputs."""
+
+CAUTION = 0.8
+"""How sure the items that choose must be of a figure, one-sided: the best of many strengths looks better than it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,19 +107,25 @@ class Measured:
         return decide([(gate, self._findings[gate.measure]) for gate in gates], alpha=1 - level)
 
     def excess(self, gates: Sequence[Gate]) -> float:
-        """Return how far the estimates are outside of the bounds at most; negative where all are inside."""
-        values = [(self._findings[gate.measure].value, gate) for gate in gates]
-        return max(max(value - gate.high, gate.low - value) for value, gate in values)
+        """Return how far the figures, taken as bad as `CAUTION` allows, are outside of the bounds at most."""
+        return max(
+            bad.value - bound if above else bound - bad.value for bad, bound, above in self._bad(gates)
+        )
 
     def would_pass(self, gates: Sequence[Gate], n: int, *, level: float) -> bool:
-        """Return whether `n` items would tell the estimates, if they are the truth, from the bounds they lie within."""
+        """Return whether `n` items would tell the figures from the bounds, if they are as bad as `CAUTION` allows."""
         return self.excess(gates) < 0 and all(
-            (needed_n(estimate, bound, alpha=1 - level) or 0) <= n
-            for gate in gates
-            for bound in (gate.low, gate.high)
-            if math.isfinite(bound)
-            for estimate in [self._findings[gate.measure].estimate]
+            (needed_n(bad, bound, alpha=1 - level) or 0) <= n for bad, bound, _ in self._bad(gates)
         )
+
+    def _bad(self, gates: Sequence[Gate]) -> Iterator[tuple[Estimate, float, bool]]:
+        """Give for each bound the estimate at the bad end of its interval, the bound, and whether it is an upper one."""
+        for gate in gates:
+            estimate = self._findings[gate.measure].estimate
+            low, high = estimate.interval_at(2 * CAUTION - 1)
+            for end, bound, above in ((low, gate.low, False), (high, gate.high, True)):
+                if math.isfinite(bound):
+                    yield replace(estimate, value=end), bound, above
 
 
 class Answers(Relation):
