@@ -308,7 +308,7 @@ def test_the_mask_fires_and_a_seed_decides(world, mended):
 
 def test_an_ensemble_is_between_the_two(world, mended):
     items, old, new = world
-    x = torch.from_numpy(items.array)
+    x = torch.from_numpy(items.array.copy())
     mean = 0.25 * old(x).softmax(-1) + 0.75 * new(x).softmax(-1)
     said = mended.candidates["ensemble"].way.at(0.25).respond(items, cc.Request())
     assert said["probabilities"].to_numpy() == pytest.approx(mean.detach().double().numpy(), abs=1e-6)
