@@ -125,7 +125,7 @@ def marriages() -> tuple[tuple[str, ...], NDArray[np.float64], NDArray[np.float6
     Examples
     --------
     >>> names, x, y = marriages()
-    >>> names[0], x.shape, y.min(), y.max()
+    >>> names[0], x.shape, float(y.min()), float(y.max())
     ('age', (6366, 8), 1.0, 5.0)
     """
     import polars as pl
