@@ -10,7 +10,10 @@ torch.set_num_threads(1)
 @pytest.fixture(autouse=True)
 def _global_generators_untouched():
     """No call may draw from or seed the global generators."""
-    before, numbers = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    before, (_, numbers, place, *_) = torch.get_rng_state(), np.random.get_state()  # noqa: NPY002
+    numbers = numbers.copy()
     yield
     assert torch.equal(before, torch.get_rng_state())
-    assert (numbers == np.random.get_state()[1]).all()  # noqa: NPY002
+    _, now, moved, *_ = np.random.get_state()  # noqa: NPY002
+    assert (numbers == now).all()
+    assert place == moved

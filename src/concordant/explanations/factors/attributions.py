@@ -98,7 +98,7 @@ def tree_attribution(model: Any, x: ArrayLike, background: ArrayLike) -> Floats:
     Examples
     --------
     >>> from sklearn.tree import DecisionTreeRegressor
-    >>> model = DecisionTreeRegressor().fit([[0, 0], [1, 0], [0, 1], [1, 1]], [0, 0, 0, 1])
+    >>> model = DecisionTreeRegressor(random_state=0).fit([[0, 0], [1, 0], [0, 1], [1, 1]], [0, 0, 0, 1])
     >>> tree_attribution(model, [[1, 1]], [[0, 0]]).tolist()
     [[0.5, 0.5]]
     """
