@@ -84,6 +84,18 @@ class CausalLM:
     def __repr__(self) -> str:
         return f"CausalLM({self.name})"
 
+    def with_model(self, model: Any) -> CausalLM:
+        """Return another model that is asked in the same way, by the same name; its fingerprint is its own.
+
+        Parameters
+        ----------
+        model
+            A transformers model of the same vocabulary.
+        """
+        return CausalLM(
+            model, self.tokens.tokenizer, name=self.name, batch_size=self.batch_size, chat=self.chat
+        )
+
     def generate(
         self,
         prompts: Sequence[Prompt],

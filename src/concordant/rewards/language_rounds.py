@@ -15,11 +15,11 @@ import torch
 from concordant.learn import train
 from concordant.learn.preferences import PreferencePairs, preference_loss
 from concordant.learn.schedules import cosine
-from concordant.models.causal import CausalLM
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from concordant.models.causal import CausalLM
     from concordant.rewards.cream import Pairs
 
 
@@ -96,4 +96,4 @@ def preference_trained(
         seed=seed,
         progress=False,
     )
-    return CausalLM(policy, tokenizer, name=model.name, batch_size=model.batch_size, chat=model.chat)
+    return model.with_model(policy)

@@ -203,7 +203,7 @@ def _size(
     """Train domain models from a base, and say how the models of its size are judged."""
     from concordant.learn.randomness import child_seeds
     from concordant.pocket import SKILLS, skill_items
-    from concordant.studies.small_language import greedy_answers, with_model
+    from concordant.studies.small_language import greedy_answers
 
     items = skill_items(n_skill_items, skills=["facts", "arithmetic", "ordering", "siblings"])
     skills = items.frame["skill"].to_list()
@@ -223,7 +223,7 @@ def _size(
         return sum(SKILLS[skill].verify(prompt, text) for skill, prompt, text in answered) / len(said)
 
     def in_domain(model: CausalLM) -> float:
-        return right(with_model(base, model.model), domain.lessons())
+        return right(base.with_model(model.model), domain.lessons())
 
     score = lambda model, part: right(model, domain.questions(part))  # noqa: E731
     return Size(general, stages, again, score, {"general_accuracy": skilled, "domain_accuracy": in_domain})

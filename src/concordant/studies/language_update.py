@@ -7,7 +7,6 @@ the tokens of the right answers; an answer is the option that the model holds fo
 from __future__ import annotations
 
 import copy
-import os
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -141,22 +140,19 @@ def named_setting(*, seed: int) -> UpdateSetting:
     """
     from concordant.core.items import Items
     from concordant.models.load import load
+    from concordant.studies.your_models import named
 
-    missing = [variable for variable in NAMES.values() if not os.environ.get(variable)]
-    if missing:
-        message = (
-            "the study 'muscle' at full scale needs two language models and items with choices: "
-            f"name them in {', '.join(NAMES.values())}; there is no {' and no '.join(missing)}"
-        )
-        raise ConfigError(message)
+    wanted = {NAMES[which]: f"the {which} language model" for which in ("old", "new")}
+    wanted |= {NAMES[which]: f"items with choices to {which}" for which in ("train", "test")}
+    found = named("muscle", wanted)
     old, new = (
-        getattr(load(f"hf:{os.environ[NAMES[which]]}"), "language_model", None) for which in ("old", "new")
+        getattr(load(f"hf:{found[NAMES[which]]}"), "language_model", None) for which in ("old", "new")
     )
     for which, model in (("old", old), ("new", new)):
         if not isinstance(model, CausalLM):
-            message = f"{NAMES[which]} must name a causal language model, got {os.environ[NAMES[which]]!r}"
+            message = f"{NAMES[which]} must name a causal language model, got {found[NAMES[which]]!r}"
             raise ConfigError(message)
-    lessons, questions = (Items.read(os.environ[NAMES[which]]) for which in ("train", "test"))
+    lessons, questions = (Items.read(found[NAMES[which]]) for which in ("train", "test"))
     return language_setting(old, new, lessons, questions, AdapterRecipe(), seed=seed)  # type: ignore[arg-type]
 
 

@@ -9,14 +9,12 @@ form that machines read how good they are. At full scale the language model and 
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from concordant.core.errors import ConfigError
 from concordant.studies.study import Claim, Measurements, Scale, study
 
 if TYPE_CHECKING:
@@ -263,13 +261,13 @@ def _pocket_copies(n: Sizes, seed: int) -> dict[str, float]:
     from concordant.models.language import GenerativeModel
     from concordant.pocket import grader, items
     from concordant.studies.damage import with_noisy_weights, with_rounded_weights
-    from concordant.studies.small_language import released_language_model, with_model
+    from concordant.studies.small_language import released_language_model
 
     original = released_language_model("250k-chat-v1")
     probes = items(["facts", "arithmetic", "siblings"], n.probes_of_a_skill, seed=seed % 2**32)
     modules = {f"{bits}_bits": with_rounded_weights(original.model, bits) for bits in n.bits}
     modules |= {f"noise_{scale}": with_noisy_weights(original.model, scale, seed=seed) for scale in n.noises}
-    copies = {name: GenerativeModel(with_model(original, module)) for name, module in modules.items()}
+    copies = {name: GenerativeModel(original.with_model(module)) for name, module in modules.items()}
     return measured_copies(
         GenerativeModel(original), copies, probes, grade=grader(), request=Request(max_tokens=30)
     )
@@ -318,16 +316,12 @@ def measured_copies(
 
 def _your_copies() -> dict[str, float]:
     """Measure copies of a language model of yours, in the order in which they are named."""
-    missing = [name for name in (ORIGINAL, COPIES, PROBES) if not os.environ.get(name)]
-    if missing:
-        message = (
-            "the study 'ptm-reuse' at full scale needs a language model, copies of it and a file of items: name them in "
-            f"{ORIGINAL}, {COPIES} and {PROBES}; there is no {' and no '.join(missing)}"
-        )
-        raise ConfigError(message)
     from concordant.core.items import Items
     from concordant.models.load import load
+    from concordant.studies.your_models import named
 
-    specs = [spec.strip() for spec in os.environ[COPIES].split(",") if spec.strip()]
+    wanted = {ORIGINAL: "a language model", COPIES: "copies of it", PROBES: "a file of items"}
+    found = named("ptm-reuse", wanted)
+    specs = [spec.strip() for spec in found[COPIES].split(",") if spec.strip()]
     copies = {f"copy_{place}": load(spec) for place, spec in enumerate(specs, 1)}
-    return measured_copies(load(os.environ[ORIGINAL]), copies, Items.read(os.environ[PROBES]))
+    return measured_copies(load(found[ORIGINAL]), copies, Items.read(found[PROBES]))

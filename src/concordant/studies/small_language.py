@@ -108,22 +108,7 @@ def taught(
         "progress": False,
     }
     train(copied, sft, batches, steps=steps, epochs=epochs, seed=seed, **settings | options)
-    return with_model(model, copied)
-
-
-def with_model(model: CausalLM, module: torch.nn.Module) -> CausalLM:
-    """Return a language model that is asked in the same way, with another module.
-
-    Parameters
-    ----------
-    model
-        Whose tokenizer, name and ways of asking are kept.
-    module
-        A causal language model of the same vocabulary.
-    """
-    return CausalLM(
-        module, model.tokens.tokenizer, name=model.name, batch_size=model.batch_size, chat=model.chat
-    )
+    return model.with_model(copied)
 
 
 def with_weights(model: CausalLM, weights: dict[str, torch.Tensor]) -> CausalLM:
@@ -139,7 +124,7 @@ def with_weights(model: CausalLM, weights: dict[str, torch.Tensor]) -> CausalLM:
     copied = copy.deepcopy(model.model)
     tied = {name for name in copied.state_dict() if name not in weights}
     copied.load_state_dict(weights, strict=not tied)
-    return with_model(model, copied)
+    return model.with_model(copied)
 
 
 def greedy_answers(model: CausalLM, prompts: Sequence[str], *, max_tokens: int = 32) -> list[str]:

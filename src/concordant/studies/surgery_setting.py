@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -177,20 +176,16 @@ def named_setting(*, seed: int) -> SurgerySetting:
     from concordant.core.items import Items
     from concordant.models.causal import CausalLM
     from concordant.models.load import load
+    from concordant.studies.your_models import named
 
-    missing = [variable for variable in NAMES.values() if not os.environ.get(variable)]
-    if missing:
-        message = (
-            "the study 'model-surgery' at full scale needs a language model and texts: name them in "
-            f"{', '.join(NAMES.values())}; there is no {' and no '.join(missing)}"
-        )
-        raise ConfigError(message)
-    model: Any = getattr(load(f"hf:{os.environ[NAMES['model']]}"), "language_model", None)
+    wanted = {NAMES[part]: f"{part} texts" for part in NAMES} | {NAMES["model"]: "a causal language model"}
+    found = named("model-surgery", wanted)
+    model: Any = getattr(load(f"hf:{found[NAMES['model']]}"), "language_model", None)
     if not isinstance(model, CausalLM):
-        message = f"{NAMES['model']} must name a causal language model, got {os.environ[NAMES['model']]!r}"
+        message = f"{NAMES['model']} must name a causal language model, got {found[NAMES['model']]!r}"
         raise ConfigError(message)
     texts = {
-        part: [str(text) for text in Items.read(os.environ[NAMES[part]]).inputs]
+        part: [str(text) for text in Items.read(found[NAMES[part]]).inputs]
         for part in NAMES
         if part != "model"
     }

@@ -238,15 +238,11 @@ def items_group(
     """
     from concordant.core.check import check
     from concordant.core.model import Request
-    from concordant.models.causal import CausalLM
     from concordant.models.language import GenerativeModel
     from concordant.versions.flips import Flips
 
     def asked(module: nn.Module) -> GenerativeModel:
-        spoken = CausalLM(
-            module, model.tokens.tokenizer, name=model.name, batch_size=model.batch_size, chat=model.chat
-        )
-        return GenerativeModel(spoken)
+        return GenerativeModel(model.with_model(module))
 
     def values(before: nn.Module, after: nn.Module) -> Values:
         report = check(

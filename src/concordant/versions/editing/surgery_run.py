@@ -217,11 +217,7 @@ def _frozen(module: nn.Module) -> nn.Module:
 def _continuations(
     model: CausalLM, module: nn.Module, prompts: Sequence[str], options: SurgeryOptions
 ) -> list[str]:
-    from concordant.models.causal import CausalLM
-
-    asked = CausalLM(
-        module, model.tokens.tokenizer, name=model.name, batch_size=model.batch_size, chat=model.chat
-    )
+    asked = model.with_model(module)
     written = asked.generate(list(prompts), temperature=1.0, max_tokens=options.max_tokens, seed=options.seed)
     return [one[0].text for one in written]
 
