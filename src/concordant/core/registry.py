@@ -1,8 +1,8 @@
 """Names for relations, models, adapters, studies and report writers, ours and third parties' alike.
 
 Ours are entry points declared in this project's pyproject.toml, in the groups ``concordant.relations``,
-``concordant.models``, ``concordant.graders``, ``concordant.adapters``, ``concordant.studies`` and
-``concordant.writers``; an installed package adds its own the same way. Looking a name up imports only the module that
+``concordant.models``, ``concordant.graders``, ``concordant.adapters``, ``concordant.explainers``,
+``concordant.studies`` and ``concordant.writers``; an installed package adds its own the same way. Looking a name up imports only the module that
 holds it.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 
 from concordant.core.errors import ConfigError, nearest
 
-_ONE = {"studies": "study"}
+_ONE = {"explainers": "method", "studies": "study"}
 """What one of a group is called, where it is not the group's name without its s."""
 
 

@@ -10,36 +10,62 @@ from typing import TYPE_CHECKING
 from concordant.core import lazy
 
 if TYPE_CHECKING:
+    from concordant.explanations.classifiers import BlackBox as BlackBox
+    from concordant.explanations.classifiers import Classifier as Classifier
+    from concordant.explanations.classifiers import as_classifier as as_classifier
+    from concordant.explanations.explained import Explained as Explained
     from concordant.explanations.explainer import Explainer as Explainer
     from concordant.explanations.explainer import RandomExplanation as RandomExplanation
     from concordant.explanations.gradients import Gradient as Gradient
     from concordant.explanations.gradients import IntegratedGradients as IntegratedGradients
     from concordant.explanations.occlusion import label_agreement_rate as label_agreement_rate
     from concordant.explanations.occlusion import occlusion_curve as occlusion_curve
+    from concordant.explanations.registry import Method as Method
+    from concordant.explanations.registry import find_method as find_method
+    from concordant.explanations.registry import method as method
+    from concordant.explanations.registry import method_names as method_names
     from concordant.explanations.saliency_metrics import intersection_over_union as intersection_over_union
     from concordant.explanations.saliency_metrics import saliency_scores as saliency_scores
     from concordant.explanations.series_model import SeriesModel as SeriesModel
+    from concordant.explanations.series_set import SeriesSet as SeriesSet
     from concordant.explanations.series_transformer import SeriesTransformer as SeriesTransformer
     from concordant.explanations.series_transformer import fit_classifier as fit_classifier
     from concordant.explanations.timex import TimeX as TimeX
     from concordant.explanations.ts_files import read_ts as read_ts
 
 _HOME = {
+    "BlackBox": "classifiers",
+    "Classifier": "classifiers",
+    "Explained": "explained",
     "Explainer": "explainer",
     "Gradient": "gradients",
     "IntegratedGradients": "gradients",
+    "Method": "registry",
     "RandomExplanation": "explainer",
     "SeriesModel": "series_model",
+    "SeriesSet": "series_set",
     "SeriesTransformer": "series_transformer",
     "TimeX": "timex",
+    "as_classifier": "classifiers",
+    "find_method": "registry",
     "fit_classifier": "series_transformer",
     "intersection_over_union": "saliency_metrics",
     "label_agreement_rate": "occlusion",
+    "method": "registry",
+    "method_names": "registry",
     "occlusion_curve": "occlusion",
     "read_ts": "ts_files",
     "saliency_scores": "saliency_metrics",
 }
-_WITHOUT_TORCH = ("explainer", "saliency_metrics", "ts_files")
+_WITHOUT_TORCH = (
+    "classifiers",
+    "explained",
+    "explainer",
+    "registry",
+    "saliency_metrics",
+    "series_set",
+    "ts_files",
+)
 _WITH_TORCH = dict.fromkeys(set(_HOME.values()) - set(_WITHOUT_TORCH), "explainers of torch classifiers")
 
 __all__ = sorted(_HOME)

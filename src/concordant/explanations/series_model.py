@@ -5,15 +5,16 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from concordant.core.errors import ConfigError, DataError, ModelError, first_line
+from concordant.explanations.classifiers import checked_series
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    import numpy as np
     from numpy.typing import NDArray
 
 Series: TypeAlias = "NDArray[Any] | Tensor"
@@ -35,8 +36,12 @@ class SeriesModel(nn.Module):
         has one; without any, only what needs no latent works.
     channels_first
         Whether the module wants ``(batch, channel, time)``, as convolutions do.
+    flat
+        Whether the module wants ``(batch, time * channel)``, as networks of table rows do.
     outputs
         What the module gives: ``"logits"`` or ``"probabilities"``.
+    name
+        What reports call it; by default its type.
 
     Raises
     ------
@@ -59,7 +64,9 @@ class SeriesModel(nn.Module):
         *,
         latent: Latent | None = None,
         channels_first: bool = False,
+        flat: bool = False,
         outputs: Literal["logits", "probabilities"] = "logits",
+        name: str | None = None,
     ) -> None:
         super().__init__()
         latent = latent if latent is not None else getattr(module, "latent_module", None)
@@ -72,7 +79,8 @@ class SeriesModel(nn.Module):
             message = f"outputs of a SeriesModel must be 'logits' or 'probabilities', got {outputs!r}"
             raise ConfigError(message)
         self.module, self.latent = module, latent
-        self.channels_first, self.outputs = channels_first, outputs
+        self.channels_first, self.flat, self.outputs = channels_first, flat, outputs
+        self.name = name or type(module).__name__
         self.takes_keep = "keep" in inspect.signature(module.forward).parameters
 
     def forward(self, x: Tensor, keep: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
@@ -90,6 +98,7 @@ class SeriesModel(nn.Module):
         logits of shape ``(batch, classes)``, latent of shape ``(batch, d)`` or None where none is named
         """
         x = x.transpose(1, 2) if self.channels_first else x
+        x = x.flatten(1) if self.flat else x
         arguments = {} if keep is None else {"keep": keep}
         caught: list[Tensor] = []
         hook = None
@@ -141,19 +150,11 @@ class SeriesModel(nn.Module):
             If the classifier cannot take it, or does not give one row of classes a series.
         """
         like = next(self.module.parameters(), torch.zeros(()))
-        tensor = torch.as_tensor(np.asarray(x) if not isinstance(x, Tensor) else x)
-        if tensor.ndim != 3 or 0 in tensor.shape:
-            message = f"{name} must have shape (n, time, channel) with at least one of each, got {tuple(tensor.shape)}"
-            raise DataError(message)
+        tensor = x if isinstance(x, Tensor) else torch.as_tensor(checked_series(x, name))
         tensor = tensor.to(like.device, like.dtype)
-        wrong = (~torch.isfinite(tensor)).nonzero()
-        if len(wrong):
-            row, step, channel = wrong[0].tolist()
-            message = (
-                f"{name} must be finite, got {tensor[row, step, channel].item()} in row {row}, step {step}, channel "
-                f"{channel} ({len(wrong)} such numbers in all)"
-            )
-            raise DataError(message)
+        checked_series(
+            tensor.numpy(force=True), name
+        )  # as the classifier will see it: doubles may be too large
         self._tried(tensor[:2], name)
         return tensor
 
@@ -168,6 +169,15 @@ class SeriesModel(nn.Module):
             ]
         logits = torch.cat([part[0] for part in parts])
         return logits, None if parts[0][1] is None else torch.cat([part[1] for part in parts])
+
+    def probabilities(self, x: Series) -> NDArray[np.float64]:
+        """Map series of shape ``(n, time, channel)`` to probabilities of shape ``(n, classes)``; see `checked`."""
+        return self.behaviour(self.checked(x))[0].softmax(-1).double().numpy(force=True)
+
+    def latents(self, x: Series) -> NDArray[np.float64] | None:
+        """Map series to latents of shape ``(n, d)``, or to None where no latent is named; see `checked`."""
+        latent = self.behaviour(self.checked(x))[1]
+        return None if latent is None else latent.double().numpy(force=True)
 
     def _tried(self, x: Tensor, name: str) -> None:
         try:
