@@ -14,6 +14,8 @@ import numpy as np
 import torch
 
 from concordant.core.errors import ConfigError, DataError
+from concordant.explanations.importance_order import most_important as most_important
+from concordant.explanations.importance_order import shuffled_masks as shuffled_masks
 from concordant.explanations.masking import Baseline, Masking, masked, masking_of
 from concordant.explanations.saliency_metrics import saliency_scores
 from concordant.explanations.series_model import Series, SeriesModel, as_series_model
@@ -175,54 +177,6 @@ def label_agreement_rate(
     how = _replacing(model) if masking is None else masking_of(masking, model, series.shape[-1])
     found = _logits(model, series, kept, how, baseline, seed).argmax(-1)
     return float((found == model.behaviour(series)[0].argmax(-1)).float().mean())
-
-
-def most_important(attribution: ArrayLike, share: float, seed: int = 0) -> NDArray[np.bool_]:
-    """Return a mask of the largest attributions of each series, the same number for all.
-
-    Parameters
-    ----------
-    attribution
-        Shape ``(n, ...)``.
-    share
-        Of the numbers of a series that are kept, in [0, 1], rounded to a whole number.
-    seed
-        Decides which of equal attributions are kept.
-
-    Examples
-    --------
-    >>> most_important([[0.1, 0.9, 0.5, 0.4]], 0.5).tolist()
-    [[False, True, True, False]]
-    """
-    values = np.asarray(attribution, np.float64)
-    flat = values.reshape(len(values), -1)
-    n_kept = round(share * flat.shape[1])
-    tie_break = np.random.default_rng(seed).permuted(
-        np.tile(np.arange(flat.shape[1]), (len(flat), 1)), axis=1
-    )
-    order = np.lexsort((tie_break, -flat), axis=-1)
-    kept = np.zeros(flat.shape, bool)
-    np.put_along_axis(kept, order[:, :n_kept], True, axis=1)
-    return kept.reshape(values.shape)
-
-
-def shuffled_masks(masks: ArrayLike, seed: int) -> NDArray[np.float32]:
-    """Return masks of the same sizes in places of no meaning: each series' mask in a random order.
-
-    Parameters
-    ----------
-    masks
-        Shape ``(n, ...)``.
-    seed
-        Decides the order.
-
-    Examples
-    --------
-    >>> shuffled_masks([[1.0, 1.0, 0.0]], seed=0).sum()
-    np.float32(2.0)
-    """
-    values = np.asarray(masks, np.float32)
-    return np.random.default_rng(seed).permuted(values.reshape(len(values), -1), axis=1).reshape(values.shape)
 
 
 def _auroc(values: NDArray[np.float64], hits: NDArray[np.bool_]) -> NDArray[np.float64]:
