@@ -27,15 +27,15 @@ INITIAL_SCALE = 0.6
 """Standard deviation of the first weights times the root of the width, as for the pocket models."""
 
 
-def new_decoder(n_words: int, *, width: int, layers: int, positions: int, seed: int) -> Any:
+def new_decoder(n_words: int, *, width: int, layers: int, heads: int = 4, positions: int, seed: int) -> Any:
     """Make a decoder with weights drawn from the seed.
 
     Parameters
     ----------
     n_words
         Rows of the embedding.
-    width, layers
-        Of the hidden states, and how many layers of four heads.
+    width, layers, heads
+        Of the hidden states, how many layers, and how many heads each has; four by default.
     positions
         Tokens of the longest text.
     seed
@@ -45,7 +45,7 @@ def new_decoder(n_words: int, *, width: int, layers: int, positions: int, seed: 
         vocab_size=n_words,
         n_embd=width,
         n_layer=layers,
-        n_head=4,
+        n_head=heads,
         n_inner=2 * width,
         n_positions=positions,
         initializer_range=INITIAL_SCALE / width**0.5,
