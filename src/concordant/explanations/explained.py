@@ -54,6 +54,8 @@ class Explained:
         What a reader must know before believing any of it, a sentence each.
     seconds
         By method, how long making (fitting included) and explaining took.
+    settings
+        What was asked, by name, as a reader needs it to do the same again, such as ``command`` and ``seed``.
     """
 
     model: str
@@ -64,3 +66,4 @@ class Explained:
     landmarks: dict[str, LandmarkExamples] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
+    settings: dict[str, str] = field(default_factory=dict)
