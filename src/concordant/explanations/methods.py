@@ -45,3 +45,11 @@ def timex(classifier: Any, x: Any, seed: int, **options: Any) -> Explainer:
     from concordant.explanations.timex import TimeX
 
     return TimeX(classifier, seed=seed, **options).fit(x)
+
+
+@method("dynamask", needs="gradient")
+def dynamask(classifier: Any, x: Any, seed: int, **options: Any) -> Explainer:
+    """Learn for each series the smallest mask under which the classifier says the same (Dynamask)."""
+    from concordant.explanations.dynamask import Dynamask
+
+    return Dynamask(classifier, training=x, seed=seed, **options)
