@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from concordant.report.charts import intervals as intervals
     from concordant.report.documents import to_json as to_json
     from concordant.report.documents import to_markdown as to_markdown
+    from concordant.report.heads import head_map as head_map
     from concordant.report.html import fragment as fragment
     from concordant.report.junit import to_junit as to_junit
     from concordant.report.retention import retention_map as retention_map
@@ -27,6 +28,7 @@ _HOME = {
     "flip_matrix": "charts",
     "forest": "charts",
     "fragment": "html",
+    "head_map": "heads",
     "intervals": "charts",
     "print_comparison": "terminal",
     "print_report": "terminal",
