@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from concordant.explanations.explainer import RandomExplanation as RandomExplanation
     from concordant.explanations.gradients import Gradient as Gradient
     from concordant.explanations.gradients import IntegratedGradients as IntegratedGradients
+    from concordant.explanations.judging import Judgement as Judgement
+    from concordant.explanations.judging import judge as judge
     from concordant.explanations.occlusion import label_agreement_rate as label_agreement_rate
     from concordant.explanations.occlusion import occlusion_curve as occlusion_curve
     from concordant.explanations.registry import Method as Method
@@ -40,6 +42,7 @@ _HOME = {
     "Explainer": "explainer",
     "Gradient": "gradients",
     "IntegratedGradients": "gradients",
+    "Judgement": "judging",
     "Method": "registry",
     "RandomExplanation": "explainer",
     "SeriesModel": "series_model",
@@ -50,6 +53,7 @@ _HOME = {
     "find_method": "registry",
     "fit_classifier": "series_transformer",
     "intersection_over_union": "saliency_metrics",
+    "judge": "judging",
     "label_agreement_rate": "occlusion",
     "method": "registry",
     "method_names": "registry",
@@ -61,6 +65,7 @@ _WITHOUT_TORCH = (
     "classifiers",
     "explained",
     "explainer",
+    "judging",
     "registry",
     "saliency_metrics",
     "series_set",
