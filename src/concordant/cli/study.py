@@ -99,9 +99,9 @@ def _chosen(
     names: Sequence[str], *, every: bool, trust_code: bool, evidence: Path | None
 ) -> tuple[list[Study], dict[str, str]]:
     """Return the studies that are asked for; of all of them also those that cannot be loaded, and why."""
+    from concordant.core.code import is_code
     from concordant.core.errors import ConfigError
     from concordant.studies.registry import find_studies, find_study, study_names
-    from concordant.suite.code import is_code
 
     if every and names:
         message = f"name studies or give --all, not both; got {', '.join(names)}"
@@ -119,9 +119,9 @@ def _chosen(
 
 
 def _from_file(text: str, *, trust_code: bool) -> Study:
+    from concordant.core.code import from_file
     from concordant.core.errors import ConfigError
     from concordant.studies.study import Study
-    from concordant.suite.code import from_file
 
     found = from_file(text, Path.cwd(), trust_code=trust_code)
     if not isinstance(found, Study):

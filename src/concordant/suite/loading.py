@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
+from concordant.core.code import from_file
 from concordant.core.errors import ConfigError, nearest
 from concordant.core.registry import lookup, registered
 from concordant.models.load import VERBATIM, load
-from concordant.suite.code import from_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

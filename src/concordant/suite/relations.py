@@ -7,6 +7,7 @@ import inspect
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from concordant.core.code import from_file, is_code
 from concordant.core.episode import Episode
 from concordant.core.errors import ConcordantError, ConfigError, nearest
 from concordant.core.gate import Gate, check_gate
@@ -14,7 +15,6 @@ from concordant.core.registry import lookup, registered
 from concordant.core.relation import Relation
 from concordant.core.turns import EpisodeRelation
 from concordant.suite.absent import Absent
-from concordant.suite.code import from_file, is_code
 from concordant.suite.options import Option, checked, options_of, unknown
 
 if TYPE_CHECKING:

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from concordant.core.check import check
+from concordant.core.code import from_file, is_code
 from concordant.core.errors import ConcordantError, ConfigError, DataError, nearest
 from concordant.core.grading import grader
 from concordant.core.items import Items
 from concordant.core.relation import unique_names
 from concordant.core.slices import slice_columns
 from concordant.core.tables import read_text
-from concordant.suite.code import from_file, is_code
 from concordant.suite.document import CheckFile, validated
 from concordant.suite.loading import check_spec, load_model
 from concordant.suite.marked_yaml import Document, read_marked

@@ -1,4 +1,4 @@
-"""What a check file takes from Python files, ``FILE.py:NAME``: only on the user's word."""
+"""What is taken from Python files, ``FILE.py:NAME``: only on the user's word."""
 
 from __future__ import annotations
 
