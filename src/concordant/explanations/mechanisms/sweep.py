@@ -77,7 +77,7 @@ class HeadSweep:
         DataError
             If that was not measured.
         """
-        row, column = self._place(layer, head, scale)
+        row, column = self._row(layer, head), self._column(scale)
         return Recall(self.sources[row, column], self.untouched.entities)
 
     def rates(self, source: Source = "in_context") -> NDArray[np.float64]:
@@ -97,6 +97,7 @@ class HeadSweep:
         *,
         lowest: bool = False,
         head: tuple[int, int] | None = None,
+        scales: Sequence[float] | None = None,
         most_other: float = 0.1,
     ) -> HeadChoice:
         """Return the head and scale that raise the rate of a source most.
@@ -111,6 +112,8 @@ class HeadSweep:
             Whether the rate is to be lowered instead.
         head
             Choose the scale of this (layer, head) only.
+        scales
+            Choose among these of the scales that were measured; by default all of them.
         most_other
             By how much the rate of other answers may rise above the untouched model's, in [0, 1]; default 0.1. Strong
             scales break a model, and what it then says is neither copied nor recalled.
@@ -118,12 +121,14 @@ class HeadSweep:
         Raises
         ------
         DataError
-            If nothing stays within that bound, or the head was not scaled.
+            If nothing stays within that bound, or the head or a scale was not measured.
         """
         rates, other = self.rates(source), self.rates("other")
         allowed = other <= self.untouched.rate("other").value + most_other
         if head is not None:
-            allowed &= np.array([place == tuple(head) for place in self.heads])[:, None]
+            allowed &= (np.arange(len(self.heads)) == self._row(*head))[:, None]
+        if scales is not None:
+            allowed &= np.isin(np.arange(len(self.scales)), [self._column(scale) for scale in scales])
         if not allowed.any():
             which = "" if head is None else f" of head {tuple(head)}"
             message = f"no scale{which} keeps other answers within {most_other:g} above the untouched rate"
@@ -157,7 +162,7 @@ class HeadSweep:
         DataError
             If that was not measured, or no other head was scaled.
         """
-        row, column = self._place(layer, head, scale)
+        row, column = self._row(layer, head), self._column(scale)
         if len(self.heads) < 2:
             message = "a head can be compared with others where others were scaled, too"
             raise DataError(message)
@@ -206,11 +211,11 @@ class HeadSweep:
         order = pl.col("change").abs()
         return pl.DataFrame(rows).sort(order, descending=True, maintain_order=True)
 
-    def _place(self, layer: int, head: int, scale: float) -> tuple[int, int]:
+    def _row(self, layer: int, head: int) -> int:
         if (layer, head) not in self.heads:
             message = f"head {(layer, head)} was not scaled; {len(self.heads)} heads were"
             raise DataError(message)
-        return self.heads.index((layer, head)), self._column(scale)
+        return self.heads.index((layer, head))
 
     def _column(self, scale: float) -> int:
         if scale not in self.scales:
