@@ -21,6 +21,8 @@ from concordant.report.retention import is_retention, retention_spec
 from concordant.report.telling import leading_slices
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from jinja2 import Environment
 
     from concordant.core.results import Report
@@ -56,7 +58,9 @@ def _page(report: Report, charts: dict[str, list[str]], limit: int) -> str:
     return whole_page("page.html.j2", **page(report, limit=limit), charts=charts)
 
 
-def whole_page(template: str, *, charts: dict[str, list[str]], **values: Any) -> str:
+def whole_page(
+    template: str, *, charts: dict[str, list[str]], styles: Sequence[str] = (), **values: Any
+) -> str:
     """Return a page that stands alone.
 
     Parameters
@@ -65,12 +69,14 @@ def whole_page(template: str, *, charts: dict[str, list[str]], **values: Any) ->
         Name of its template, which has the policy, the style sheet and the script at its head and foot.
     charts
         SVG texts by name, in a wide and a narrow form.
+    styles
+        Names of further style sheets.
     values
         What the template shows.
     """
     from markupsafe import Markup
 
-    css = _style("base.css.j2") + _style("page.css.j2")
+    css = "".join(map(_style, ("base.css.j2", "page.css.j2", *styles)))
     script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
     text: str = (
         _environment()
