@@ -7,12 +7,14 @@ import pytest
 import torch
 from torch import nn
 
-from concordant.core.errors import ConfigError, DataError
+from concordant.core.errors import ConfigError, DataError, ModelError, StoreError
 from concordant.explanations.explainer import Explainer
 from concordant.explanations.landmarks import found_landmarks, nearest_landmark, stratified_rows
 from concordant.explanations.series_data import freq_shapes
+from concordant.explanations.series_model import SeriesModel
 from concordant.explanations.series_transformer import SeriesTransformer, fit_classifier
 from concordant.explanations.timex import TimeX
+from concordant.learn.checkpoint import save_weights
 from concordant.learn.losses.relational import gram_loss
 from concordant.learn.randomness import linear
 
@@ -229,3 +231,101 @@ def test_bad_series(classifier):
         explainer.surrogate(DATA.x, DATA.x[:3])
     with pytest.raises(DataError, match=r"gives all 3 series class \d"):
         small(classifier).fit(DATA.x[[0, 0, 0]])
+
+
+# --- kept in a file
+
+
+def test_a_file_explains_as_the_fitted_one(classifier, tmp_path):
+    fitted = small(classifier).fit(DATA.x)
+    assert fitted.save(tmp_path / "kept").name == "timex.safetensors"
+    read = TimeX.load(tmp_path / "kept", classifier)
+    assert read.options == fitted.options
+    assert np.array_equal(read.explain(DATA.x), fitted.explain(DATA.x))
+    assert torch.equal(read.surrogate(DATA.x).latent, fitted.surrogate(DATA.x).latent)
+    for name in ("vectors", "n_rows", "examples", "cosines"):
+        assert np.array_equal(getattr(read.landmarks(), name), getattr(fitted.landmarks(), name))
+    assert (
+        read.save(tmp_path / "again").read_bytes() == (tmp_path / "kept" / "timex.safetensors").read_bytes()
+    )
+
+
+def test_a_file_knows_its_classifier(classifier, tmp_path):
+    small(classifier, epochs=0, n_landmarks=0).fit(DATA.x).save(tmp_path)
+    other = copy.deepcopy(classifier)
+    with torch.no_grad():
+        next(other.parameters()).add_(1e-3)
+    with pytest.raises(ModelError, match="explains another classifier: a SeriesTransformer with weights"):
+        TimeX.load(tmp_path, other)
+    with pytest.raises(StoreError, match="there is no checkpoint"):
+        TimeX.load(tmp_path / "nowhere", classifier)
+    with pytest.raises(ConfigError, match="has not been fitted"):
+        small(classifier).save(tmp_path)
+    save_weights(tmp_path / "timex.safetensors", classifier)
+    with pytest.raises(ModelError, match="is a checkpoint, but not of a TimeX"):
+        TimeX.load(tmp_path, classifier)
+
+
+def test_further_rows_have_their_nearest_landmark(classifier):
+    explainer = small(classifier).fit(DATA.x)
+    found, latent = explainer.landmarks(), explainer.surrogate(DATA.x).latent
+    nearest = found.nearest(latent)
+    cosines = (
+        torch.nn.functional.normalize(latent, dim=-1)
+        @ torch.nn.functional.normalize(torch.tensor(found.vectors), dim=-1).T
+    )
+    assert np.array_equal(nearest, cosines.argmax(-1).numpy())
+    with pytest.raises(DataError, match=r"latents must have shape \(n, 17\) for the"):
+        found.nearest(latent[:, :3])
+
+
+# --- other classifiers
+
+
+class Convolutional(nn.Module):
+    def __init__(self, n_channels):
+        super().__init__()
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            self.features = nn.Sequential(
+                nn.Conv1d(n_channels, 6, 5, padding=2), nn.ReLU(), nn.Conv1d(6, 6, 3)
+            )
+            self.pool, self.head = nn.AdaptiveAvgPool1d(1), nn.Linear(6, 3)
+
+    def forward(self, x):
+        return self.head(self.pool(self.features(x)).flatten(1))
+
+
+class Memory(nn.Module):
+    def __init__(self, n_channels):
+        super().__init__()
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            self.cells, self.head = nn.LSTM(n_channels, 7, batch_first=True), nn.Linear(7, 3)
+
+    def forward(self, x):
+        return self.head(self.cells(x)[1][0][-1])
+
+
+def last_state(module, x):
+    return module.cells(x)[1][0][-1]
+
+
+@pytest.mark.parametrize("n_channels", [1, 3])
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [(Convolutional, {"latent": "pool", "channels_first": True}), (Memory, {"latent": last_state})],
+)
+def test_convolutions_and_cells_with_one_channel_and_many(kind, options, n_channels, tmp_path):
+    x = np.random.default_rng(1).normal(size=(48, 12, n_channels)).astype(np.float32)
+    module = kind(n_channels)
+    with torch.no_grad():
+        module.head.weight.mul_(20)  # so that not all series have one class
+        logits = module(torch.tensor(x if kind is Memory else x.swapaxes(1, 2)))
+        module.head.bias -= logits.mean(0)
+    model = SeriesModel(module, **options)
+    explainer = small(model).fit(x, validation=x[:10])
+    assert explainer.explain(x).shape == x.shape
+    assert explainer.surrogate(x).latent.shape == (48, 6 if kind is Convolutional else 7)
+    explainer.save(tmp_path)
+    assert np.array_equal(TimeX.load(tmp_path, model).explain(x), explainer.explain(x))

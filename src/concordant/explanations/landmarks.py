@@ -10,15 +10,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
+from torch import Tensor
 from torch.nn.functional import normalize
 
+from concordant.core.errors import DataError
 from concordant.learn.networks.masks import straight_through_one_hot
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
-    from torch import Tensor
+
+    from concordant.explanations.series_model import Series
 
 TEMPERATURE = 0.1
 FEWEST_ROWS = 6
@@ -46,6 +49,39 @@ class Landmarks:
     n_rows: NDArray[np.int64]
     examples: NDArray[np.int64]
     cosines: NDArray[np.float32]
+
+    def nearest(self, latent: Series) -> NDArray[np.int64]:
+        """Return the number of the landmark that is nearest by cosine to each latent, shape ``(n,)``.
+
+        Parameters
+        ----------
+        latent
+            Of masked series, shape ``(n, d)``, as ``TimeX.surrogate(x).latent`` is.
+
+        Raises
+        ------
+        DataError
+            If the latents have another width, or no landmark is in use.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> found = Landmarks(np.eye(2), np.array([9, 6]), np.zeros((2, 0), int), np.zeros((2, 0)))
+        >>> found.nearest(np.array([[0.1, 2.0], [3.0, 1.0]])).tolist()
+        [1, 0]
+        """
+        given = np.asarray(latent.detach().cpu() if isinstance(latent, Tensor) else latent)
+        if given.ndim != 2 or not len(self.vectors) or given.shape[1] != self.vectors.shape[1]:
+            message = (
+                f"latents must have shape (n, {self.vectors.shape[1]}) for the {len(self.vectors)} landmarks in use "
+                f"(at least one), got {given.shape}"
+            )
+            raise DataError(message)
+        lengths = np.linalg.norm(self.vectors, axis=1)
+        nearest: NDArray[np.int64] = (given @ (self.vectors / np.maximum(lengths, 1e-12)[:, None]).T).argmax(
+            1
+        )
+        return nearest
 
 
 def stratified_rows(classes: Tensor, n: int, generator: torch.Generator) -> Tensor:

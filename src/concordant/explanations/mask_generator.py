@@ -13,11 +13,16 @@ from torch import nn
 from torch.nn.functional import relu, scaled_dot_product_attention
 
 from concordant.explanations.series_transformer import SeriesEncoder
+from concordant.learn.networks.dropout import Dropout
 from concordant.learn.randomness import Seed, generator_of, linear
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+
+
+SHORT = 64
+"""Up to how many steps attention is plain products: the fused kernel, which computes its weights twice, is slower there."""
 
 
 class MaskGenerator(nn.Module):
@@ -76,7 +81,8 @@ class MaskGenerator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(batch, time, channel)`` to log-odds of the same shape."""
-        hidden, memory = self.encoder.with_time(x), self.encoder(x)
+        hidden = self.encoder.with_time(x)
+        memory = self.encoder.attended(hidden)
         for block in self.decoder:
             hidden = block(hidden, memory)
         outputs: Tensor = self.head(hidden)
@@ -97,7 +103,7 @@ class DecoderBlock(nn.Module):
         self.query, self.memory, self.memory_merge = (linear(width, n * width, generator) for n in (1, 2, 1))
         self.widen, self.narrow = linear(width, feedforward, generator), linear(feedforward, width, generator)
         self.norm_own, self.norm_memory, self.norm_feedforward = (nn.LayerNorm(width) for _ in range(3))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, memory: Tensor) -> Tensor:
         """Map ``(batch, time, width)`` to the same shape."""
@@ -110,5 +116,8 @@ class DecoderBlock(nn.Module):
 
 
 def _attention(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    if queries.shape[1] <= SHORT:
+        weights = (queries * queries.shape[-1] ** -0.5) @ keys.transpose(1, 2)
+        return weights.softmax(-1) @ values
     # With an axis of heads, if only of one: without it the fused kernel is not used.
     return scaled_dot_product_attention(queries[:, None], keys[:, None], values[:, None])[:, 0]

@@ -18,6 +18,7 @@ from concordant.core.errors import ConfigError, DataError
 from concordant.explanations.best_weights import BestWeights
 from concordant.learn.batches import Batches
 from concordant.learn.loop import train
+from concordant.learn.networks.dropout import Dropout
 from concordant.learn.networks.mlp import MLP, checked_widths
 from concordant.learn.networks.transformer import Block
 from concordant.learn.randomness import Seed, child_seeds, generator_of
@@ -101,6 +102,8 @@ class SeriesEncoder(nn.Module):
             )
             for _ in range(layers)
         )
+        for block in self.blocks:
+            block.dropout = Dropout(dropout)
 
     def with_time(self, x: Tensor) -> Tensor:
         """Return the series with the time code beside it, shape ``(batch, time, width)``."""
@@ -109,7 +112,10 @@ class SeriesEncoder(nn.Module):
 
     def forward(self, x: Tensor, keep: Tensor | None = None) -> Tensor:
         """Map ``(batch, time, channel)`` to hidden states ``(batch, time, width)``; `keep` as in the classifier."""
-        hidden = self.with_time(x)
+        return self.attended(self.with_time(x), keep)
+
+    def attended(self, hidden: Tensor, keep: Tensor | None = None) -> Tensor:
+        """Map what :meth:`with_time` returns to hidden states of the same shape."""
         for block in self.blocks:
             hidden = block(hidden, None, keep)
         return hidden

@@ -26,28 +26,27 @@ from torch import Tensor, nn
 
 from concordant.core.errors import ConfigError, DataError
 from concordant.explanations.best_weights import BestWeights
-from concordant.explanations.landmarks import Landmarks, found_landmarks, nearest_landmark, stratified_rows
+from concordant.explanations.landmarks import Landmarks, found_landmarks, stratified_rows
 from concordant.explanations.masking import Baseline, Masking, masked, masking_of
 from concordant.explanations.series_model import Latent, Series, as_series_model, evaluating
-from concordant.explanations.timex_loss import (
-    Connection,
-    LabelRelation,
-    connection_loss,
-    mask_size_loss,
-    scalar_label_loss,
-)
+from concordant.explanations.timex_file import load_timex, save_timex
 from concordant.explanations.timex_network import Behaviour, TimeXNetwork
+from concordant.explanations.timex_objective import Objective
 from concordant.learn.batches import Batches
 from concordant.learn.loop import train
-from concordant.learn.losses.relational import gram_loss, pairwise_jensen_shannon_loss
 from concordant.learn.networks.masks import straight_through
 from concordant.learn.randomness import child_seeds
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     from numpy.typing import NDArray
 
+    from concordant.explanations.timex_loss import Connection, LabelRelation
     from concordant.learn.history import History
+
+NOT_KEPT = ("self", "classifier", "latent", "progress", "__class__")
 
 
 class TimeX:
@@ -137,40 +136,28 @@ class TimeX:
         seed: int = 0,
         progress: bool = False,
     ) -> None:
+        given = dict(locals())
+        self.options = {name: given[name] for name in given if name not in NOT_KEPT}
         self.model = as_series_model(classifier, latent=latent)
         self.model.needs_latent()
-        self.masking = masking
-        if not 0 < keep_rate < 1:
-            message = f"keep_rate of TimeX must be above 0 and below 1, got {keep_rate}"
-            raise ConfigError(message)
-        self.weights = {
+        weights = {
             "behaviour": behaviour_weight,
             "label": label_weight,
             "size": mask_weight,
             "connection": mask_weight * connection_weight,
         }
-        for name, weight in self.weights.items():
-            if not weight >= 0:
-                message = f"the weight of {name} in TimeX must be at least 0, got {weight}"
-                raise ConfigError(message)
+        self.objective = Objective(keep_rate, label_relation, connection, weights)
         if n_landmarks < 0:
             message = f"n_landmarks of TimeX must be at least 0, got {n_landmarks}"
             raise ConfigError(message)
-        for name, value, known in (
-            ("label_relation", label_relation, ("pairwise", "scalar")),
-            ("connection", connection, ("absolute", "norm")),
-        ):
-            if value not in known:
-                message = f"{name} of TimeX must be {' or '.join(map(repr, known))}, got {value!r}"
-                raise ConfigError(message)
-        self.keep_rate, self.label_relation, self.connection = keep_rate, label_relation, connection
-        self.n_landmarks = n_landmarks
+        self.masking, self.n_landmarks = masking, n_landmarks
         self.size = {"layers": layers, "feedforward": feedforward, "dropout": dropout}
         self.epochs, self.batch_size, self.schedule = epochs, batch_size, schedule
         self.optimizer = partial(torch.optim.AdamW, lr=learning_rate, weight_decay=weight_decay, fused=True)
         self.seed, self.progress = seed, progress
         self.history: History | None = None
         self._net: TimeXNetwork
+        self._landmarks: Landmarks | None = None
 
     def fit(self, x: Series, y: object = None, *, validation: Series | None = None) -> TimeX:
         """Learn to explain, from series alone.
@@ -203,10 +190,9 @@ class TimeX:
         self._masking = masking_of(self.masking, self.model, series.shape[-1])
         self._baseline = Baseline.of(series)
         chosen = stratified_rows(classes, self.n_landmarks, torch.Generator().manual_seed(landmark_seed))
-        self._net = TimeXNetwork(self.model, series, seen, seen.latent[chosen], self.size, net_seed).to(
-            series
-        )
-        self._training = series
+        widths = (series.shape[-1], series.shape[1], seen.latent.shape[-1], seen.probabilities.shape[-1])
+        net = TimeXNetwork(self.model, *widths, seen.latent[chosen], self.size, seed=net_seed)
+        self._net, self._training, self._landmarks = net.to(series), series, None
         if self.epochs == 0:
             return self
         batches = Batches((series, seen.latent, seen.probabilities), self.batch_size)
@@ -315,24 +301,69 @@ class TimeX:
         if not self.n_landmarks:
             message = "this TimeX has no landmarks: give n_landmarks"
             raise ConfigError(message)
-        latent = self.surrogate(self._fitted(None)).latent
-        return found_landmarks(self._net.landmarks.detach(), latent)
+        self._needs_fit()
+        if self._landmarks is None:
+            latent = self.surrogate(self._training).latent
+            self._landmarks = found_landmarks(self._net.landmarks.detach(), latent)
+        return self._landmarks
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the fitted explainer, with its landmarks and without its training series, and return the file.
+
+        Parameters
+        ----------
+        folder
+            Where ``timex.safetensors`` is written, all or nothing; it is made if it is not there.
+
+        Raises
+        ------
+        ConfigError
+            If it was not fitted.
+        StoreError
+            If the file cannot be written.
+        """
+        self._needs_fit()
+        return save_timex(self, folder)
+
+    @classmethod
+    def load(cls, folder: str | Path, classifier: nn.Module, *, latent: Latent | None = None) -> TimeX:
+        """Read what :meth:`save` wrote; it explains as the one that was saved does.
+
+        Parameters
+        ----------
+        folder
+            Where ``timex.safetensors`` is.
+        classifier, latent
+            The classifier that it was fitted to explain, with the same weights.
+
+        Raises
+        ------
+        StoreError
+            If there is no such file, or it is damaged.
+        ModelError
+            If it explains another classifier, or the same with other weights.
+        """
+        return load_timex(cls, folder, classifier, latent=latent)
 
     def _reference(self, x: Tensor) -> Behaviour:
         logits, latent = self.model.behaviour(x)
         assert latent is not None
         return Behaviour(latent, logits.softmax(-1))
 
-    def _fitted(self, x: Series | None) -> Tensor:
+    def _needs_fit(self) -> None:
         if not hasattr(self, "_net"):
             message = "this TimeX has not been fitted: call fit(X) with training series first"
             raise ConfigError(message)
-        return self._training if x is None else self._same_shape(self.model.checked(x), "X")
+
+    def _fitted(self, x: Series) -> Tensor:
+        self._needs_fit()
+        return self._same_shape(self.model.checked(x), "X")
 
     def _same_shape(self, x: Tensor, name: str) -> Tensor:
-        if x.shape[1:] != self._training.shape[1:]:
+        n_channels, length = self._net.widths[:2]
+        if x.shape[1:] != (length, n_channels):
             message = (
-                f"{name} must have the (time, channel) {tuple(self._training.shape[1:])} of the series "
+                f"{name} must have the (time, channel) {(length, n_channels)} of the series "
                 f"that TimeX was fitted on, got {tuple(x.shape[1:])}"
             )
             raise DataError(message)
@@ -351,30 +382,13 @@ class TimeX:
             else torch.cuda.default_generators[x.device.index]
         )
         parts = self._parts(net, x, Behaviour(latent, probabilities), generator)
-        loss = sum((weight * parts[name] for name, weight in self.weights.items()), parts["landmark"])
-        return {"loss": loss, **parts}
+        return {"loss": self.objective.total(parts), **parts}
 
     def _parts(
         self, net: TimeXNetwork, x: Tensor, seen: Behaviour, generator: torch.Generator
     ) -> dict[str, Tensor]:
-        log_odds = net.masks(x)
-        p = log_odds.sigmoid()
-        mask = straight_through(log_odds, generator=generator)
-        logits, latent = net.act(*masked(x, mask, self._masking, self._baseline, generator))
-        labels = scalar_label_loss if self.label_relation == "scalar" else pairwise_jensen_shannon_loss
-        landmark = x.new_zeros(())
-        if self.n_landmarks:
-            landmark = gram_loss(nearest_landmark(latent, net.landmarks, generator), seen.latent)
-        return {
-            "behaviour": gram_loss(latent, seen.latent),
-            "label": labels(logits.softmax(-1), seen.probabilities),
-            "size": mask_size_loss(log_odds, self.keep_rate),
-            "connection": connection_loss(p, self.connection),
-            "landmark": landmark,
-            "keep_rate": p.mean(),
-        }
+        return self.objective.parts(net, x, seen, self._masking, self._baseline, generator)
 
     def _validation_loss(self, net: TimeXNetwork, x: Tensor, seen: Behaviour) -> Tensor:
         generator = torch.Generator(x.device).manual_seed(self._draws_seed)  # the same draws at every epoch
-        parts = self._parts(net, x, seen, generator)
-        return self.weights["behaviour"] * parts["behaviour"] + self.weights["label"] * parts["label"]
+        return self.objective.consistency(self._parts(net, x, seen, generator))

@@ -31,17 +31,19 @@ class TimeXNetwork(nn.Module):
     def __init__(
         self,
         model: SeriesModel,
-        x: Tensor,
-        seen: Behaviour,
+        n_channels: int,
+        length: int,
+        width: int,
+        n_classes: int,
         landmarks: Tensor,
         size: dict[str, Any],
         seed: int,
     ) -> None:
         super().__init__()
+        self.widths = (n_channels, length, width, n_classes)
         mask_seed, head_seed = child_seeds(seed, 2)
-        self.masks = MaskGenerator(x.shape[-1], x.shape[1], **size, seed=mask_seed)
+        self.masks = MaskGenerator(n_channels, length, **size, seed=mask_seed)
         self.copy = copy.deepcopy(model).requires_grad_()
-        width, n_classes = seen.latent.shape[-1], seen.probabilities.shape[-1]
         self.head = MLP(width, n_classes, hidden=(width,), activation=relu, seed=head_seed)
         self.landmarks = nn.Parameter(landmarks.clone())
 
