@@ -39,7 +39,7 @@ def integrated_gradients(classifier: Any, x: ArrayLike, seed: int, **options: An
     return IntegratedGradients(classifier, **options)
 
 
-@method("timex", needs="latent", learns=True)
+@method("timex", needs="latent", learns=True, shows_progress=True)
 def timex(classifier: Any, x: Any, seed: int, **options: Any) -> Explainer:
     """Learn masks under which a copy of the classifier tells series apart as before (TimeX)."""
     from concordant.explanations.timex import TimeX
@@ -47,7 +47,7 @@ def timex(classifier: Any, x: Any, seed: int, **options: Any) -> Explainer:
     return TimeX(classifier, seed=seed, **options).fit(x)
 
 
-@method("dynamask", needs="gradient")
+@method("dynamask", needs="gradient", shows_progress=True)
 def dynamask(classifier: Any, x: Any, seed: int, **options: Any) -> Explainer:
     """Learn for each series the smallest mask under which the classifier says the same (Dynamask)."""
     from concordant.explanations.dynamask import Dynamask

@@ -41,12 +41,15 @@ class Method:
         a latent is named.
     learns
         Whether it is trained, so that its seed and the training series decide what it says.
+    shows_progress
+        Whether it takes ``progress=``, to draw a bar on a terminal.
     """
 
     name: str
     build: Build
     needs: Need = "probabilities"
     learns: bool = False
+    shows_progress: bool = False
 
     @property
     def about(self) -> str:
@@ -85,12 +88,14 @@ class Method:
             raise
 
 
-def method(name: str, *, needs: Need = "probabilities", learns: bool = False) -> Callable[[Build], Method]:
+def method(
+    name: str, *, needs: Need = "probabilities", learns: bool = False, shows_progress: bool = False
+) -> Callable[[Build], Method]:
     """Make a named method of a function ``(classifier, x, seed, **options) -> explainer``.
 
     Parameters
     ----------
-    name, needs, learns
+    name, needs, learns, shows_progress
         As for `Method`.
 
     Raises
@@ -110,7 +115,7 @@ def method(name: str, *, needs: Need = "probabilities", learns: bool = False) ->
     if needs not in get_args(Need):
         message = f"needs of the method {name!r} must be one of {', '.join(get_args(Need))}, got {needs!r}"
         raise ConfigError(message)
-    return lambda build: Method(name, build, needs, learns)
+    return lambda build: Method(name, build, needs, learns, shows_progress)
 
 
 def method_names() -> list[str]:
