@@ -35,7 +35,7 @@ def made_explained(
             "data": data,
             "probabilities": made_probabilities(given, 4),
             "attributions": attributions,
-            "judged": made_judgement(list(attributions)) if judged else None,
+            "judged": made_judgement(list(attributions)) if judged is True else judged,
             "landmarks": landmarks,
             "warnings": ("The classifier is weak.",),
             "seconds": dict.fromkeys(attributions, 1.5),

@@ -71,6 +71,7 @@ def render(explained: Explained) -> str:
         **_comparison(judged),
         looks=[] if judged is None else list(looks(judged).values()),
         methods=[name_of(name) for name in attributions],
+        hidden_methods=_hidden(len(explained.attributions) - len(attributions), "more explainer"),
         signed=[is_signed(attribution) for attribution in attributions.values()],
         has_truth=data.truth is not None,
         height=HEIGHT,
@@ -169,13 +170,12 @@ def _seen(explained: Explained, row: int, drawing: Drawing) -> dict[str, Any]:
     several = drawing.n_channels > 1
     names = [brief(name, 40) if several else "" for name in explained.data.channels]
     peaks = [_peak(found, drawing, names) for found in drawing.peaks]
-    n_hidden = drawing.n_channels - len(drawing.panels)
     return {
         "id": f"s{row}",
         "drawing": drawing,
         "channels": [names[panel.channel] for panel in drawing.panels],
         "peaks": peaks,
-        "hidden": f"{n_hidden} channel{_s(n_hidden)} with less attribution left out" if n_hidden else "",
+        "hidden": _hidden(drawing.n_channels - len(drawing.panels), "channel", " with less attribution"),
     }
 
 
@@ -251,9 +251,11 @@ def _landmarks(explained: Explained, method: str, found: LandmarkExamples) -> di
                 ],
             }
         )
-    n_hidden = len(order) - len(kinds)
-    hidden = f"{n_hidden} smaller kind{_s(n_hidden)} left out." if n_hidden else ""
-    return {"method": name_of(method), "kinds": kinds, "hidden": hidden}
+    return {
+        "method": name_of(method),
+        "kinds": kinds,
+        "hidden": _hidden(len(order) - len(kinds), "smaller kind"),
+    }
 
 
 def _table(explained: Explained, attributions: dict[str, NDArray[Any]]) -> dict[str, Any]:
@@ -271,8 +273,9 @@ def _done(explained: Explained) -> list[tuple[str, list[tuple[str, str]]]]:
         ("data", rows_text(explained)),
         ("classes given", brief(given, MAX_LINE)),
         ("accuracy", "unknown, there are no true classes" if data.labels is None else _accuracy(explained)),
-        ("where the class truly is", "known" if data.truth is not None else "not known"),
     ]
+    if not data.is_table:
+        about.append(("where the class truly is", "not known" if data.truth is None else "known"))
     took = [
         (name_of(name), seconds_text(explained.seconds[name]))
         for name in explained.attributions
@@ -297,6 +300,11 @@ def _accuracy(explained: Explained) -> str:
     found = wilson_estimate(float((explained.probabilities.argmax(1) == labels).mean()), n=len(labels))
     places = decimals(found.low, found.high)
     return f"{number(found.value, places)} ({number(found.low, places)} to {number(found.high, places)})"
+
+
+def _hidden(n: int, what: str, which: str = "") -> str:
+    """Say how many of something are left out; empty where none are."""
+    return f"{n} {what}{_s(n)}{which} left out." if n else ""
 
 
 def _numbered(explained: Explained, row: int) -> str:

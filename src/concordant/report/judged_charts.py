@@ -46,7 +46,9 @@ def looks(judged: Judgement) -> dict[str, Look]:
     order = judged.ranking.sort("rank")["explainer"].to_list()
     known = [name for name in order if name != RANDOM]
     found = {
-        name: Look(brief(name, 40), LIGHT[COLOURS[i % len(COLOURS)]], DASHES[i % len(DASHES)])
+        name: Look(
+            brief(name, 40), LIGHT[COLOURS[i % len(COLOURS)]], DASHES[(i + i // len(COLOURS)) % len(DASHES)]
+        )
         for i, name in enumerate(known)
     }
     return found | {name: Look(name, LIGHT["soft"], [1, 0]) for name in order if name == RANDOM}
@@ -65,10 +67,15 @@ def curves_spec(judged: Judgement, *, compact: bool = False) -> Spec:
         For narrow pages.
     """
     known = looks(judged)
-    domain = list(known)
+    labels = {name: f"{i}. {look.name}" for i, (name, look) in enumerate(known.items(), 1)}
+    domain = list(labels.values())
     colour = {"domain": domain, "range": [look.colour for look in known.values()]}
     dash = {"domain": domain, "range": [look.dash for look in known.values()]}
-    rows = [row for row in judged.curves.iter_rows(named=True) if row["explainer"] in known]
+    rows = [
+        {**row, "explainer": labels[row["explainer"]]}
+        for row in judged.curves.iter_rows(named=True)
+        if row["explainer"] in labels
+    ]
     present = {row["curve"] for row in rows}
     panels = [
         _panel([row for row in rows if row["curve"] == curve], title, NARROW if compact else WIDE)

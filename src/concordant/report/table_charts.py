@@ -214,21 +214,22 @@ def steps(
     sizes = np.array([value for _, value, _ in parts])
     ends = np.cumsum(sizes) if signed else sizes
     starts = ends - sizes
-    edges = [0.0, *starts.tolist(), *ends.tolist()]
-    low, high = min(edges), max(edges)
-    scale = 100 / (high - low) if high > low else 0.0
+    edges = np.array([0.0, *starts, *ends])
+    low, high = float(edges.min()), float(edges.max())
+    at = 100 * ((edges - low) / (high - low) if high > low else np.zeros(len(edges)))
+    before, after = at[1 : 1 + len(parts)].tolist(), at[1 + len(parts) :].tolist()
     places = decimals(low, high)
     laid = [
         Step(
             label,
             number(value, places, signed=signed),
             kind or ("against" if value < 0 else "for"),
-            round((min(start, end) - low) * scale, 2),
-            round(abs(end - start) * scale, 2),
+            round(min(start, end), 2),
+            round(abs(end - start), 2),
         )
-        for (label, value, kind), start, end in zip(parts, starts.tolist(), ends.tolist(), strict=True)
+        for (label, value, kind), start, end in zip(parts, before, after, strict=True)
     ]
-    return laid, round(abs(low) * scale, 2)
+    return laid, round(float(at[0]), 2)
 
 
 def _or(value: float, other: float) -> float:
