@@ -225,3 +225,34 @@ def checked_series(x: ArrayLike, name: str = "X") -> NDArray[Any]:
         )
         raise DataError(message)
     return series
+
+
+def chosen_classes(outputs: ArrayLike, classes: ArrayLike | None) -> NDArray[np.int64]:
+    """Return the class that is explained of each series: the one asked for, or else the one that the classifier gives.
+
+    Parameters
+    ----------
+    outputs
+        Probabilities or logits, shape ``(n, classes)``.
+    classes
+        Shape ``(n,)``, or None.
+
+    Raises
+    ------
+    DataError
+        If they are not one class a series.
+
+    Examples
+    --------
+    >>> chosen_classes([[0.2, 0.8], [0.6, 0.4]], None).tolist()
+    [1, 0]
+    """
+    known = np.asarray(outputs)
+    if classes is None:
+        return known.argmax(-1).astype(np.int64)
+    chosen = np.asarray(classes)
+    n, n_classes = known.shape
+    if chosen.shape != (n,) or chosen.dtype.kind not in "iu" or chosen.min() < 0 or chosen.max() >= n_classes:
+        message = f"classes must be {n} integers from 0 to {n_classes - 1}, got {chosen!r:.60}"
+        raise DataError(message)
+    return chosen.astype(np.int64)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from concordant.core.errors import ConfigError, DataError
+from concordant.explanations.classifiers import chosen_classes
 from concordant.explanations.series_model import Series, SeriesModel, as_series_model, evaluating
 
 if TYPE_CHECKING:
@@ -193,19 +194,5 @@ def _slopes(model: SeriesModel, x: Tensor, targets: Tensor) -> Tensor:
 
 
 def _targets(model: SeriesModel, x: Tensor, classes: Series | None) -> Tensor:
-    logits = model.behaviour(x)[0]
-    if classes is None:
-        return logits.argmax(-1)
-    targets = torch.as_tensor(np.asarray(classes)).to(x.device)
-    n_classes = logits.shape[-1]
-    if (
-        targets.shape != (len(x),)
-        or targets.is_floating_point()
-        or targets.min() < 0
-        or targets.max() >= n_classes
-    ):
-        message = (
-            f"classes must be {len(x)} integers from 0 to {n_classes - 1}, got {np.asarray(classes)!r:.60}"
-        )
-        raise DataError(message)
-    return targets.long()
+    chosen = chosen_classes(model.behaviour(x)[0].numpy(force=True), classes)
+    return torch.as_tensor(chosen, device=x.device)
