@@ -13,6 +13,7 @@ from concordant.report.charts import to_svg
 from concordant.report.explained_examples import Examples, chosen_examples
 from concordant.report.explained_reading import readings
 from concordant.report.explained_words import (
+    MAX_LINE,
     RANDOM,
     answer,
     class_name,
@@ -23,6 +24,7 @@ from concordant.report.explained_words import (
     ranked,
     rows_text,
     seconds_text,
+    sentence,
     title_of,
 )
 from concordant.report.figures import decimals, number
@@ -44,7 +46,6 @@ if TYPE_CHECKING:
 MAX_METHODS = 12
 """How many the style sheet can switch between."""
 MAX_KINDS = 8
-MAX_LINE = 400
 
 
 def write(explained: Explained, path: str | Path) -> None:
@@ -67,7 +68,7 @@ def render(explained: Explained) -> str:
         title=f"What decides: {name_of(explained.model)} on {name_of(data.name)}",
         parts=_parts(explained),
         verdict=answer(explained),
-        warnings=[_line(text) for text in explained.warnings],
+        warnings=[sentence(text) for text in explained.warnings],
         **_comparison(judged),
         looks=[] if judged is None else list(looks(judged).values()),
         methods=[name_of(name) for name in attributions],
@@ -123,7 +124,7 @@ def _comparison(judged: Judgement | None) -> dict[str, Any]:
             }
             for measure, by_name in found.items()
         ],
-        "notes": [_line(note) for note in judged.notes],
+        "notes": [sentence(note) for note in judged.notes],
         "ends": axis.ends,
         "main": name_of(title_of(judged.main)),
     }
@@ -132,9 +133,9 @@ def _comparison(judged: Judgement | None) -> dict[str, Any]:
 def _bar(axis: Axis, value: float, low: float, high: float) -> Bar | None:
     if not np.isfinite(value):
         return None
-    ends = [axis.at(end if np.isfinite(end) else value) for end in (low, high)]
+    start, end = (axis.at(edge if np.isfinite(edge) else value) for edge in (low, high))
     zero = axis.at(0.0) if axis.low < 0 < axis.high else None
-    return Bar(axis.at(value), *ends, kind="same", zero=zero)
+    return Bar(axis.at(value), start, end, kind="same", zero=zero)
 
 
 def _groups(
@@ -150,7 +151,7 @@ def _groups(
     for examples in chosen:
         ones = []
         for row, why in zip(examples.rows, examples.why, strict=True):
-            one = {"title": _numbered(explained, row), "why": why, **_said(explained, row)}
+            one: dict[str, Any] = {"title": _numbered(explained, row), "why": why, **_said(explained, row)}
             if data.is_table:
                 one["falls"] = [
                     steps(data.x[row, 0], np.asarray(a)[row, 0], data.channels, signed=is_signed(a))
@@ -317,7 +318,3 @@ def _unit(explained: Explained, n: int) -> str:
 
 def _s(n: int) -> str:
     return "" if n == 1 else "s"
-
-
-def _line(text: str) -> str:
-    return brief(text, MAX_LINE)

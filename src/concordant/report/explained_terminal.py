@@ -16,17 +16,15 @@ from concordant.report.explained_words import (
     name_of,
     ranked,
     seconds_text,
+    sentence,
     title_of,
 )
-from concordant.report.sanitize import brief
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from concordant.explanations.explained import Explained
     from concordant.explanations.judging import Judgement
-
-MAX_LINE = 400
 
 
 def print_explained(explained: Explained, console: Console) -> None:
@@ -41,7 +39,7 @@ def print_explained(explained: Explained, console: Console) -> None:
     """
     console.print(Text(answer(explained), style="bold"))
     for line in explained.warnings:
-        console.print(Text(f"! {brief(line, MAX_LINE)}", style="yellow"))
+        console.print(Text(f"! {sentence(line)}", style="yellow"))
     console.print()
     if explained.judged is None:
         console.print(_seconds(explained))
@@ -53,7 +51,7 @@ def print_explained(explained: Explained, console: Console) -> None:
         Text("In brackets 95 % intervals, over series; * is the best value of a measure.", style="dim")
     )
     for note in explained.judged.notes:
-        console.print(Text(brief(note, MAX_LINE), style="dim"))
+        console.print(Text(sentence(note), style="dim"))
 
 
 def _ranking(explained: Explained, judged: Judgement) -> Table:

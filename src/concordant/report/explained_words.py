@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 RANDOM = "random"
 MAX_NAME = 60
+MAX_LINE = 400
 TITLES = {"auprc_score": "AUPRC", "aup_score": "AUP", "aur_score": "AUR", "iou_score": "IoU"}
 PHRASES = {
     "sufficiency_gap": "when only the numbers that it calls most important are kept, the class loses {} of its probability",
@@ -113,9 +114,9 @@ def answer(explained: Explained) -> str:
     """
     judged = explained.judged
     if judged is None:
-        first = name_of(next(iter(explained.attributions)))
+        only = name_of(next(iter(explained.attributions)))
         return (
-            f"{first} explains {rows_text(explained)}. It was not compared with anything, so nothing here says whether to "
+            f"{only} explains {rows_text(explained)}. It was not compared with anything, so nothing here says whether to "
             "believe it."
         )
     places = ranked(judged)
@@ -168,6 +169,18 @@ def title_of(measure: str) -> str:
     ('sufficiency gap', 'IoU')
     """
     return TITLES.get(measure, measure.replace("_", " "))
+
+
+def sentence(text: str) -> str:
+    """Return a clause as a sentence on one line.
+
+    Examples
+    --------
+    >>> sentence("no training series were given")
+    'No training series were given.'
+    """
+    line = brief(text, MAX_LINE)
+    return line[:1].upper() + line[1:] + ("" if line.endswith((".", "!", "?", "…")) else ".")
 
 
 def seconds_text(seconds: float) -> str:

@@ -213,7 +213,7 @@ def strengths(attribution: NDArray[Any], *, signed: bool) -> NDArray[np.float64]
     low, high = flat.min(1, keepdims=True), flat.max(1, keepdims=True)
     start, span = (np.zeros_like(low), np.maximum(high, -low)) if signed else (low, high - low)
     varied = (high > low) & (span > 0)
-    scaled = np.divide(flat - start, span, out=np.zeros_like(flat), where=varied)
+    scaled: NDArray[np.float64] = np.divide(flat - start, span, out=np.zeros_like(flat), where=varied)
     return scaled.reshape(np.shape(attribution))
 
 
