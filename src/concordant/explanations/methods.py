@@ -53,3 +53,67 @@ def dynamask(classifier: Any, x: Any, seed: int, **options: Any) -> Explainer:
     from concordant.explanations.dynamask import Dynamask
 
     return Dynamask(classifier, training=x, seed=seed, **options)
+
+
+@method("timex++", needs="gradient", learns=True)
+def timex_plus(classifier: Any, x: Any, seed: int, **options: Any) -> Explainer:
+    """Learn masks of which series can be made that the classifier takes for the whole ones (TimeX++)."""
+    from concordant.explanations.timex_plus import TimeXPlus
+
+    return TimeXPlus(classifier, seed=seed, **options).fit(x)
+
+
+@method("occlusion")
+def occlusion(classifier: Any, x: Any, seed: int, **options: Any) -> Explainer:
+    """Replace windows of a series one after the other, and take what the probability loses."""
+    from concordant.explanations.occluding import Occlusion
+
+    return Occlusion(classifier, x, seed=seed, **options)
+
+
+@method("shapley")
+def shapley(classifier: Any, x: Any, seed: int, **options: Any) -> Explainer:
+    """Share the probability out between stretches of a series, or columns of a table (Shapley values)."""
+    from concordant.explanations.shapley_series import SeriesShapley
+
+    return SeriesShapley(classifier, x, seed=seed, **options)
+
+
+@method("deep-lift", needs="gradient")
+def deep_lift(classifier: Any, x: Any, seed: int, **options: Any) -> Explainer:
+    """Pass the difference from the mean training series back, layer by layer (captum)."""
+    from concordant.explanations import library_methods
+
+    return library_methods.deep_lift(classifier, x, **options)
+
+
+@method("feature-ablation", needs="gradient")
+def feature_ablation(classifier: Any, x: Any, seed: int, **options: Any) -> Explainer:
+    """Replace windows by the mean training series, and take what the logit loses (captum)."""
+    from concordant.explanations import library_methods
+
+    return library_methods.feature_ablation(classifier, x, **options)
+
+
+@method("gradient-shap", needs="gradient")
+def gradient_shap(classifier: Any, x: Any, seed: int, **options: Any) -> Explainer:
+    """Average slopes on the ways from random training series, times the ways (captum)."""
+    from concordant.explanations import library_methods
+
+    return library_methods.gradient_shap(classifier, x, seed=seed, **options)
+
+
+@method("input-x-gradient", needs="gradient")
+def input_x_gradient(classifier: Any, x: Any, seed: int, **options: Any) -> Explainer:
+    """Multiply the slope of the logit by the series (captum)."""
+    from concordant.explanations import library_methods
+
+    return library_methods.input_x_gradient(classifier, **options)
+
+
+@method("smooth-gradient", needs="gradient")
+def smooth_gradient(classifier: Any, x: Any, seed: int, **options: Any) -> Explainer:
+    """Average absolute slopes of the logit over noisy copies of a series (captum)."""
+    from concordant.explanations import library_methods
+
+    return library_methods.smooth_gradient(classifier, x, seed=seed, **options)
