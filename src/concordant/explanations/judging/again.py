@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from concordant.core.errors import ConcordantError, first_line
-from concordant.explanations.judging.candidates import RANDOM, Candidate, attribution_of
+from concordant.explanations.judging.candidates import RANDOM, Candidate, attribution_of, made
 from concordant.explanations.judging.perturbation import behaviour
 from concordant.explanations.judging.sanity import unshakeable, with_random_weights
 from concordant.explanations.judging.stability import noisy, rank_similarity, seed_similarity
@@ -26,12 +26,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Again:
-    """Explains once more what was explained, and measures what becomes of the explanation.
+    """Explains once more some of what was explained, and measures what becomes of the explanation.
 
     Attributes
     ----------
     classifier, x, training, classes
         What is explained, series, those that methods learn from, and the classes that the classifier gives.
+    rows
+        Numbers of the series that are explained again, as those of many would take long.
     noise, seeds, randomisations, seed
         As for `judge`.
     """
@@ -40,6 +42,7 @@ class Again:
     x: NDArray[Any]
     training: NDArray[Any]
     classes: NDArray[np.int64]
+    rows: NDArray[np.intp]
     noise: float
     seeds: int
     randomisations: int
@@ -48,8 +51,8 @@ class Again:
     @cached_property
     def disturbed(self) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Series with noise, and whether the classifier still gives each its class."""
-        x = noisy(self.x, self.training.std(0), self.noise, np.random.default_rng([self.seed, 2]))
-        return x, behaviour(self.classifier, x).probabilities.argmax(1) == self.classes
+        x = noisy(self.x[self.rows], self.training.std(0), self.noise, np.random.default_rng([self.seed, 2]))
+        return x, behaviour(self.classifier, x).probabilities.argmax(1) == self.classes[self.rows]
 
     @cached_property
     def strangers(self) -> list[Any]:
@@ -60,12 +63,12 @@ class Again:
         """Return the similarity to the explanation under noise, NaN where the class changed."""
         x, same = self.disturbed
         now = attribution_of(name, explainer.explain(x), x)
-        return np.where(same, rank_similarity(was, now), np.nan)
+        return self._at_rows(np.where(same, rank_similarity(was[self.rows], now), np.nan))
 
     def seed_stability(self, candidate: Candidate, was: NDArray[Any]) -> NDArray[np.float64]:
         """Return the similarity between explainers of several seeds."""
         later = [self._explained(candidate, self.classifier, self.seed + 1 + i) for i in range(self.seeds)]
-        return seed_similarity([was, *later])
+        return self._at_rows(seed_similarity([was[self.rows], *later]))
 
     def sanity(self, candidate: Candidate, was: NDArray[Any]) -> NDArray[np.float64]:
         """Return what of the explanation is left, mean over classifiers with random weights."""
@@ -74,13 +77,18 @@ class Again:
         later = [
             self._explained(candidate, stranger, self.seed + 1 + i) for i, stranger in enumerate(strangers)
         ]
-        left: NDArray[np.float64] = np.mean([np.abs(rank_similarity(was, now)) for now in later], axis=0)
-        return left
+        return self._at_rows(np.mean([np.abs(rank_similarity(was[self.rows], now)) for now in later], axis=0))
 
     def _explained(self, candidate: Candidate, classifier: Any, seed: int) -> NDArray[np.float64]:
-        assert candidate.make is not None
-        explainer = candidate.make(classifier, self.training, seed)
-        return attribution_of(candidate.name, explainer.explain(self.x), self.x)
+        explainer = made(candidate, classifier, self.training, seed)
+        x = self.x[self.rows]
+        return attribution_of(candidate.name, explainer.explain(x), x)
+
+    def _at_rows(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the values at their series, and NaN at those that were not explained again."""
+        every = np.full(len(self.x), np.nan)
+        every[self.rows] = values
+        return every
 
 
 def explained_again(

@@ -41,7 +41,8 @@ def latent_cosines(kept: ArrayLike, whole: ArrayLike) -> NDArray[np.float64]:
     >>> latent_cosines([[2.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [1.0, 0.0]]).tolist()
     [1.0, 0.0]
     """
-    return np.clip((_unit(kept) * _unit(whole)).sum(1), -1, 1)
+    cosines: NDArray[np.float64] = np.clip((_unit(kept) * _unit(whole)).sum(1), -1, 1)
+    return cosines
 
 
 def latent_gram_losses(kept: ArrayLike, whole: ArrayLike) -> NDArray[np.float64]:
@@ -64,11 +65,18 @@ def latent_gram_losses(kept: ArrayLike, whole: ArrayLike) -> NDArray[np.float64]
     [0.5, 0.5]
     """
     u, v = _unit(whole), _unit(kept)
-    losses = ((u @ (u.T @ u)) * u - 2 * (u @ (u.T @ v)) * v + (v @ (v.T @ v)) * v).sum(1) / len(u)
+    losses = (_squares(u, u) - 2 * _squares(u, v) + _squares(v, v)) / len(u)
     return np.maximum(losses, 0)  # rounding
+
+
+def _squares(u: NDArray[np.float64], v: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the sums over j of ``(u_i . u_j) (v_i . v_j)``, shape ``(n,)``."""
+    sums: NDArray[np.float64] = ((u @ (u.T @ v)) * v).sum(1)
+    return sums
 
 
 def _unit(latents: ArrayLike) -> NDArray[np.float64]:
     rows = np.asarray(latents, np.float64)
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.where(norms > 0, norms, 1)
+    unit: NDArray[np.float64] = rows / np.where(norms > 0, norms, 1)
+    return unit

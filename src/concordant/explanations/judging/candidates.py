@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from concordant.explanations.classifiers import Classifier
 
-Make: TypeAlias = "Callable[[Classifier, NDArray[Any], int], Explainer]"
+Make: TypeAlias = Callable[..., Any]
 """``make(classifier, training, seed)`` returns an explainer that is ready."""
 
 RANDOM = "random"
@@ -65,10 +65,11 @@ class FreshRandom:
 
     def explain(self, x: Any) -> NDArray[np.float32]:
         """Return numbers in [0, 1) of the shape of `x`."""
-        return self._generator.random(x.shape, dtype=np.float32)
+        numbers: NDArray[np.float32] = self._generator.random(x.shape, dtype=np.float32)
+        return numbers
 
 
-def candidates(explainers: Mapping[str, Any], x: NDArray[Any]) -> list[Candidate]:
+def candidates(explainers: Any, x: NDArray[Any]) -> list[Candidate]:
     """Return who is judged, the random control last.
 
     Parameters
@@ -103,6 +104,24 @@ def candidates(explainers: Mapping[str, Any], x: NDArray[Any]) -> list[Candidate
         raise ConfigError(message)
     found = [_candidate(name, value, x) for name, value in given.items()]
     return [*found, Candidate(RANDOM, make=lambda _classifier, _x, seed: FreshRandom(seed), learns=True)]
+
+
+def made(candidate: Candidate, classifier: Classifier, training: NDArray[Any], seed: int) -> Explainer:
+    """Return the explainer that a candidate's function makes.
+
+    Raises
+    ------
+    ConfigError
+        If what it returns cannot explain, or the classifier has not what it needs.
+    """
+    assert candidate.make is not None
+    explainer = candidate.make(classifier, training, seed)
+    if not isinstance(explainer, Explainer):
+        message = (
+            f"the function of {candidate.name} must return an explainer, got a {type(explainer).__name__}"
+        )
+        raise ConfigError(message)
+    return explainer
 
 
 def attribution_of(name: str, values: Any, x: NDArray[Any]) -> NDArray[np.float64]:

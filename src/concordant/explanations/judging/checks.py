@@ -153,6 +153,7 @@ def notes_on_classifier(
     if labels is None:
         return notes
     wanted = np.asarray(labels)
+    wanted = wanted.astype(np.int64) if wanted.dtype.kind == "b" else wanted
     if wanted.shape != (n,) or wanted.dtype.kind not in "iu" or wanted.min() < 0 or wanted.max() >= n_classes:
         message = (
             f"labels must be {n} integers from 0 to {n_classes - 1}, got an array of {wanted.dtype} of shape "

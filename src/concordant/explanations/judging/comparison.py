@@ -5,10 +5,12 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from concordant.core.progress import progress_bars
 from concordant.explanations.classifiers import as_classifier
 from concordant.explanations.judging.again import Again, explained_again
-from concordant.explanations.judging.candidates import attribution_of, candidates
+from concordant.explanations.judging.candidates import attribution_of, candidates, made
 from concordant.explanations.judging.checks import (
     check_amounts,
     check_main,
@@ -58,6 +60,7 @@ def judge(
     noise: float = 0.1,
     seeds: int = 0,
     randomisations: int = 3,
+    n_again: int = 256,
     weak_below: float = 0.8,
     seed: int = 0,
     progress: bool = True,
@@ -71,8 +74,8 @@ def judge(
     ----------
     explainers
         By name, each an `Explainer` that is ready, a `Method` or its name (``"timex"``), a function
-        ``(classifier, training, seed) -> Explainer``, or attributions of the shape of `x`. What can be made anew is
-        judged by more: see `seeds` and `randomisations`.
+        ``(classifier, training, seed) -> Explainer`` (which is taken to learn, unless it has ``learns = False``), or
+        attributions of the shape of `x`. What can be made anew is judged by more: see `seeds` and `randomisations`.
     model
         What :func:`concordant.explanations.as_classifier` takes.
     x
@@ -103,6 +106,8 @@ def judge(
     randomisations
         Copies of a torch classifier with random weights, under which an explanation should become another one; of
         methods that learn at most `seeds`, because each is a training. 0 leaves it out.
+    n_again
+        Series, drawn at random, that are explained again for noise, seeds and random weights, at least 1.
     weak_below
         Share of right classes below which a note says that the classifier is weak.
     seed
@@ -136,7 +141,13 @@ def judge(
     series = float_series(x)
     known = checked_training(training, series)
     hits = checked_truth(truth, series)
-    check_amounts(draws=(draws, 1), noise=(noise, 0), seeds=(seeds, 0), randomisations=(randomisations, 0))
+    check_amounts(
+        draws=(draws, 1),
+        noise=(noise, 0),
+        seeds=(seeds, 0),
+        randomisations=(randomisations, 0),
+        n_again=(n_again, 1),
+    )
     shares, middle = checked_shares(shares, main_share)
     stand_ins = StandIns.of(known, absent)
     entries = candidates(explainers, series)
@@ -155,10 +166,7 @@ def judge(
             if entry.attribution is not None:
                 attributions[entry.name] = entry.attribution
             else:
-                explainer = entry.explainer
-                if explainer is None:
-                    assert entry.make is not None
-                    explainer = entry.make(classifier, known, seed)
+                explainer = entry.explainer or made(entry, classifier, known, seed)
                 ready[entry.name] = explainer
                 attributions[entry.name] = attribution_of(entry.name, explainer.explain(series), series)
             tell("explain", i + 1, len(entries))
@@ -175,7 +183,8 @@ def judge(
             tell=lambda done, total: tell("keep and remove", done, total),
         )
         classes = whole.probabilities.argmax(1)
-        again = Again(classifier, series, known, classes, noise, seeds, randomisations, seed)
+        rows = np.sort(np.random.default_rng([seed, 4]).permutation(len(series))[:n_again])
+        again = Again(classifier, series, known, classes, rows, noise, seeds, randomisations, seed)
         repeated, reasons = explained_again(
             again, entries, ready, attributions, lambda *at: tell("explain again", *at)
         )

@@ -108,10 +108,10 @@ def faithfulness(
                 lost[name][1, i] += (before - removed[rows, classes]) / draws
                 if share == main_share:
                     for measure, values in agreements(kept, whole).items():
-                        agreed[name][measure] = agreed[name].get(measure, 0.0) + values / draws
+                        agreed[name][measure] = agreed[name].get(measure, np.zeros(n)) + values / draws
                 done += 1
                 tell(done, total)
-    return {name: Faithfulness(*lost[name], agreed[name]) for name in attributions}
+    return {name: Faithfulness(lost[name][0], lost[name][1], agreed[name]) for name in attributions}
 
 
 def area(curve: NDArray[np.float64], shares: Sequence[float]) -> NDArray[np.float64]:
@@ -129,7 +129,8 @@ def area(curve: NDArray[np.float64], shares: Sequence[float]) -> NDArray[np.floa
     >>> area(np.array([[1.0], [0.0]]), [0.1, 0.5]).tolist()
     [0.5]
     """
-    if len(shares) == 1:
-        return curve[0]
-    result: NDArray[np.float64] = np.trapezoid(curve, shares, axis=0) / (shares[-1] - shares[0])
-    return result
+    width = shares[-1] - shares[0]
+    areas: NDArray[np.float64] = (
+        np.asarray(np.trapezoid(curve, shares, axis=0) / width) if width else curve.mean(0)
+    )
+    return areas
