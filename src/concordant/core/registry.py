@@ -2,8 +2,8 @@
 
 Ours are entry points declared in this project's pyproject.toml, in the groups ``concordant.relations``,
 ``concordant.models``, ``concordant.graders``, ``concordant.adapters``, ``concordant.explainers``,
-``concordant.studies`` and ``concordant.writers``; an installed package adds its own the same way. Looking a name up imports only the module that
-holds it.
+``concordant.networks``, ``concordant.studies`` and ``concordant.writers``; an installed package adds its own the same
+way. Looking a name up imports only the module that holds it.
 """
 
 from __future__ import annotations

@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from concordant.explanations.explained import Explained as Explained
     from concordant.explanations.explainer import Explainer as Explainer
     from concordant.explanations.explainer import RandomExplanation as RandomExplanation
+    from concordant.explanations.explaining import explain_set as explain_set
     from concordant.explanations.gradients import Gradient as Gradient
     from concordant.explanations.gradients import IntegratedGradients as IntegratedGradients
     from concordant.explanations.judging import Judgement as Judgement
     from concordant.explanations.judging import judge as judge
+    from concordant.explanations.loading import load_classifier as load_classifier
     from concordant.explanations.occlusion import label_agreement_rate as label_agreement_rate
     from concordant.explanations.occlusion import occlusion_curve as occlusion_curve
     from concordant.explanations.registry import Method as Method
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from concordant.explanations.registry import method_names as method_names
     from concordant.explanations.saliency_metrics import intersection_over_union as intersection_over_union
     from concordant.explanations.saliency_metrics import saliency_scores as saliency_scores
+    from concordant.explanations.series_files import read_series as read_series
+    from concordant.explanations.series_fit import fit_series as fit_series
     from concordant.explanations.series_model import SeriesModel as SeriesModel
     from concordant.explanations.series_set import SeriesSet as SeriesSet
     from concordant.explanations.series_transformer import SeriesTransformer as SeriesTransformer
@@ -50,14 +54,18 @@ _HOME = {
     "SeriesTransformer": "series_transformer",
     "TimeX": "timex",
     "as_classifier": "classifiers",
+    "explain_set": "explaining",
     "find_method": "registry",
     "fit_classifier": "series_transformer",
+    "fit_series": "series_fit",
     "intersection_over_union": "saliency_metrics",
     "judge": "judging",
     "label_agreement_rate": "occlusion",
+    "load_classifier": "loading",
     "method": "registry",
     "method_names": "registry",
     "occlusion_curve": "occlusion",
+    "read_series": "series_files",
     "read_ts": "ts_files",
     "saliency_scores": "saliency_metrics",
 }
@@ -65,9 +73,12 @@ _WITHOUT_TORCH = (
     "classifiers",
     "explained",
     "explainer",
+    "explaining",
     "judging",
+    "loading",
     "registry",
     "saliency_metrics",
+    "series_files",
     "series_set",
     "ts_files",
 )

@@ -70,11 +70,18 @@ def load(spec: Any, **options: Any) -> Model:
 def _parse(query: str) -> dict[str, Any]:
     options: dict[str, Any] = {}
     for key, text in parse_qsl(query, keep_blank_values=True):
-        options[key] = _value(text)
+        options[key] = option_value(text)
     return options
 
 
-def _value(text: str) -> Any:
+def option_value(text: str) -> Any:
+    """Return what a text in a specification means: true or false, a number, or itself.
+
+    Examples
+    --------
+    >>> option_value("True"), option_value("20"), option_value("0.5"), option_value("pool")
+    (True, 20, 0.5, 'pool')
+    """
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
     for kind in (int, float):

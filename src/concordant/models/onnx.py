@@ -98,18 +98,44 @@ class OnnxModel:
 
     def respond(self, items: Items, request: Request) -> pl.DataFrame:
         """Predict all `items`; see `BatchModel.respond`."""
-        feeds = self._feeds(items)
-        fixed = self._session.get_inputs()[0].shape[0]
-        size = fixed if isinstance(fixed, int) and fixed > 0 else len(items)
-        parts = [self._run(feeds, start, size) for start in range(0, len(items), size)]
-        columns = [_joined(column)[: len(items)] for column in zip(*parts, strict=True)]
-        outputs, probabilities = self._read(columns)
+        outputs, probabilities = self._answers(inputs_of(items))
         frame = answer_frame(self.name, items, outputs, probabilities=probabilities)
         return repeat(frame, request.n)
 
-    def _feeds(self, items: Items) -> dict[str, Any]:
+    @property
+    def inputs(self) -> dict[str, list[Any]]:
+        """The shapes of the inputs of the graph by name; an axis is a number, or a text or None where it may be any."""
+        return {node.name: list(node.shape) for node in self._session.get_inputs()}
+
+    def probabilities(self, inputs: Any) -> NDArray[np.float64]:
+        """Return the probabilities of the classes, shape ``(n, classes)``.
+
+        Parameters
+        ----------
+        inputs
+            An array of n rows; a data frame with a column an input where the graph has several.
+
+        Raises
+        ------
+        ModelError
+            If it cannot take them, or tells no probabilities.
+        """
+        _, probabilities = self._answers(inputs)
+        if probabilities is None:
+            message = f"model {self.name!r} gives no probabilities of classes"
+            raise ModelError(message)
+        return np.asarray(probabilities, np.float64)
+
+    def _answers(self, inputs: Any) -> tuple[Any, NDArray[Any] | None]:
+        feeds = self._feeds(inputs)
+        fixed, n = self._session.get_inputs()[0].shape[0], len(inputs)
+        size = fixed if isinstance(fixed, int) and fixed > 0 else n
+        parts = [self._run(feeds, start, size) for start in range(0, n, size)]
+        return self._read([_joined(column)[:n] for column in zip(*parts, strict=True)])
+
+    def _feeds(self, inputs: Any) -> dict[str, Any]:
         """Return the array of each input of the graph: all features, or one column of the table an input."""
-        inputs, nodes = inputs_of(items), self._session.get_inputs()
+        nodes = self._session.get_inputs()
         if len(nodes) == 1:
             table = inputs.to_numpy() if isinstance(inputs, pl.DataFrame) else np.asarray(inputs)
             columns = {nodes[0].name: table.reshape(-1, 1) if table.ndim == 1 else table}
@@ -117,8 +143,12 @@ class OnnxModel:
             columns = {node.name: inputs[node.name].to_numpy().reshape(-1, 1) for node in nodes}
         else:
             names = ", ".join(node.name for node in nodes)
-            got = items.inputs.dtype
-            message = f"model {self.name!r} takes a table with the columns {names}, got inputs of {got}"
+            got = (
+                f"columns {', '.join(inputs.columns)}"
+                if isinstance(inputs, pl.DataFrame)
+                else "inputs without names"
+            )
+            message = f"model {self.name!r} takes a table with the columns {names}, got {got}"
             raise ModelError(message)
         return {node.name: columns[node.name].astype(NUMBERS.get(node.type, np.float32)) for node in nodes}
 

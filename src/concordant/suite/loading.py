@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from concordant.core.model import Model
 
-FILES = ("log", "onnx", "python", "sklearn")
+FILES = ("log", "onnx", "python", "sklearn", "torch")
 """Schemes whose rest is a path whether it is there or not."""
 
 SERVERS = ("openai",)
@@ -117,8 +117,9 @@ def load_model(
     allowed = _keywords(loader) or ()
     if concurrency is not None and "concurrency" in allowed:
         options["concurrency"] = concurrency
-    if trust_pickle and "trust_pickle" in allowed:
-        options["trust_pickle"] = True
+    for name, is_given in (("trust_pickle", trust_pickle), ("trust_code", trust_code)):
+        if is_given and name in allowed:
+            options[name] = True
     if scheme == "python":
         found = from_file(rest, Path(), trust_code=trust_code)
         options.setdefault("name", rest.rpartition(":")[2])

@@ -1,0 +1,298 @@
+"""Explain a set of series by one method or several, and judge what they say: what ``concordant explain`` runs."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from concordant.core.errors import ConcordantError, ConfigError, DataError
+from concordant.core.model import digest
+from concordant.explanations.accuracy import accuracy_warnings
+from concordant.explanations.attribution_file import Attributed, AttributionFile
+from concordant.explanations.classifiers import Classifier, as_classifier
+from concordant.explanations.explained import Explained, LandmarkExamples
+from concordant.explanations.judging.candidates import RANDOM, attribution_of
+from concordant.explanations.registry import Method, find_method, method_names
+from concordant.explanations.series_files import with_classes
+from concordant.models.fingerprints import fingerprint as fingerprint_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from concordant.explanations.explainer import Explainer
+    from concordant.explanations.series_set import SeriesSet
+
+N_EXAMPLES = 5
+
+
+def explain_set(
+    model: Any,
+    data: SeriesSet,
+    methods: Sequence[str | Method] | None = None,
+    *,
+    training: SeriesSet | None = None,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    classes: Sequence[Any] | None = None,
+    judge: bool = True,
+    seeds: int = 0,
+    seed: int = 0,
+    leave_out: bool = False,
+    kept: AttributionFile | None = None,
+    fingerprint: str | None = None,
+    settings: Mapping[str, str] | None = None,
+    progress: bool = False,
+) -> Explained:
+    """Explain what a classifier says of series.
+
+    Parameters
+    ----------
+    model
+        What :func:`concordant.explanations.as_classifier` takes.
+    data
+        What is explained.
+    methods
+        Names of methods, or methods; by default the one of :func:`default_method`.
+    training
+        Series that methods learn from, and whose moments stand in for what is left out, of the length and the channels
+        of `data`; by default `data` itself.
+    options
+        By name of the method, further arguments of it.
+    classes
+        Names of the classifier's classes, in its order, where they are known.
+    judge
+        Whether the explanations are compared with each other and with a random one; see
+        :func:`concordant.explanations.judge`.
+    seeds
+        Further seeds with which methods that learn are judged; each is a training.
+    seed
+        Decides what is drawn and learnt.
+    leave_out
+        Whether a method that cannot explain this classifier is left out with a warning; else it is an error.
+    kept
+        Where attributions are kept, and found again by a later call that asks the same.
+    fingerprint
+        Digest of what decides the classifier's behaviour; by default made of the classifier.
+    settings
+        What a reader needs to do the same again, for reports.
+    progress
+        Whether to draw bars on a terminal.
+
+    Raises
+    ------
+    ConfigError
+        If a method or an option is unknown, or the classifier has not what a method needs.
+    DataError
+        If series cannot be used, or the classifier gives all of them one class.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from concordant.explanations import RandomExplanation, SeriesSet, method
+    >>> @method("size")
+    ... def size(classifier, x, seed):
+    ...     "Say that large numbers decide."
+    ...     class Size:
+    ...         def explain(self, x):
+    ...             return np.abs(x)
+    ...     return Size()
+    >>> x = np.random.default_rng(0).normal(size=(50, 8, 1))
+    >>> def positive(x):
+    ...     p = 1 / (1 + np.exp(-x.sum((1, 2))))
+    ...     return np.stack([1 - p, p], axis=1)
+    >>> found = explain_set(positive, SeriesSet("made", x, ("value",)), [size])
+    >>> found.attributions["size"].shape, found.judged.ranking["explainer"][0]
+    ((50, 8, 1), 'size')
+    """
+    classifier = as_classifier(model)
+    known = data if training is None else training
+    if known.x.shape[1:] != data.x.shape[1:]:
+        message = (
+            f"{known.name} must have series of the (time, channel) {data.x.shape[1:]} of {data.name}, got "
+            f"{known.x.shape[1:]}"
+        )
+        raise DataError(message)
+    _tells_apart(classifier, known)
+    probabilities = classifier.probabilities(data.x)
+    data = with_classes(data, classes, probabilities.shape[1], classifier.name)
+    warnings = accuracy_warnings(classifier.name, data, probabilities)
+    chosen = [find_method(one) if isinstance(one, str) else one for one in methods or ()]
+    chosen = chosen or [find_method(default_method(classifier, is_table=data.is_table))]
+    given = dict(options or {})
+    _check_options(given, chosen)
+    about = (fingerprint or fingerprint_of(model), fingerprint_of([data.x, known.x]), seed)
+    attributions: dict[str, NDArray[Any]] = {}
+    entries: dict[str, Method] = {}
+    seconds: dict[str, float] = {}
+    landmarks: dict[str, LandmarkExamples] = {}
+    for method in chosen:
+        extra = dict(given.get(method.name, {}))
+        work = _Work(method, classifier, known.x, data.x, seed, extra, progress=progress)
+        key = digest(*about, method.name, extra)
+        made = None if kept is None else kept.get(method.name, key)
+        if made is None:
+            try:
+                made = work.attributed()
+            except ConcordantError as error:
+                if not leave_out:
+                    raise
+                warnings.append(f"{method.name} was left out: {error}")
+                continue
+            if kept is not None:
+                kept.put(method.name, key, made)
+        work.attribution = made.attribution
+        attributions[method.name], seconds[method.name] = made.attribution, made.seconds
+        entries[method.name] = replace(method, build=work.again)
+        if made.landmarks is not None:
+            landmarks[method.name] = made.landmarks
+    if not attributions:
+        message = f"no method could explain {classifier.name}: {'; '.join(warnings)}"
+        raise ConfigError(message)
+    judged = None
+    if judge and len(np.unique(probabilities.argmax(1))) < 2:
+        warnings.append(
+            f"{classifier.name} gives all the series that are explained one class: nothing was judged"
+        )
+    elif judge:
+        from concordant.explanations.judging import judge as compare
+
+        judged = compare(
+            entries,
+            classifier,
+            data.x,
+            data.truth,
+            training=known.x,
+            seeds=seeds,
+            seed=seed,
+            progress=progress,
+        )
+    return Explained(
+        classifier.name,
+        data,
+        probabilities,
+        attributions,
+        judged,
+        landmarks,
+        tuple(warnings),
+        seconds,
+        dict(settings or {}),
+    )
+
+
+def default_method(classifier: Classifier, *, is_table: bool) -> str:
+    """Return the method that is asked where none is named.
+
+    TimeX for series of a classifier with a latent, integrated gradients for any other that has slopes, and of those
+    that have neither, Shapley values for tables and occlusion for series.
+
+    Examples
+    --------
+    >>> default_method(as_classifier(lambda x: x), is_table=True)
+    'shapley'
+    """
+    if hasattr(classifier, "behaviour"):
+        has_latent = getattr(classifier, "latent", None) is not None
+        return "timex" if has_latent and not is_table else "integrated-gradients"
+    return "shapley" if is_table else "occlusion"
+
+
+def fitting_methods(classifier: Classifier) -> tuple[list[str], list[str]]:
+    """Return the names of all methods that can explain a classifier, and why each other one cannot."""
+    methods = [find_method(name) for name in method_names() if name != RANDOM]
+    reasons = {one.name: one.unfit(classifier) for one in methods}
+    return (
+        [name for name, reason in reasons.items() if reason is None],
+        [reason for reason in reasons.values() if reason is not None],
+    )
+
+
+class _Work:
+    """One method on one set: its explainer is made when something asks for it, and once."""
+
+    def __init__(
+        self,
+        method: Method,
+        classifier: Classifier,
+        training: NDArray[Any],
+        x: NDArray[Any],
+        seed: int,
+        options: dict[str, Any],
+        *,
+        progress: bool,
+    ) -> None:
+        self.method, self.classifier, self.training, self.x = method, classifier, training, x
+        self.seed, self.options = seed, options
+        self.shown = {"progress": True, **options} if progress and method.shows_progress else options
+        self.attribution: NDArray[Any] | None = None
+
+    @cached_property
+    def explainer(self) -> Explainer:
+        return self.method(self.classifier, self.training, self.seed, **self.shown)
+
+    def attributed(self) -> Attributed:
+        started = time.perf_counter()
+        attribution = attribution_of(self.method.name, self.explainer.explain(self.x), self.x)
+        seconds = time.perf_counter() - started
+        return Attributed(attribution.astype(np.float32), seconds, _landmarks(self.explainer, self.x))
+
+    def again(self, classifier: Any, training: Any, seed: int) -> Explainer:
+        """Make the explainer anew, but give this one back where nothing is new."""
+        if classifier is self.classifier and seed == self.seed:
+            return _Remembered(self)
+        return self.method(classifier, training, seed, **self.options)
+
+
+class _Remembered:
+    """An explainer that does not explain again what it has explained."""
+
+    def __init__(self, work: _Work) -> None:
+        self._work = work
+
+    def explain(self, x: Any) -> NDArray[Any]:
+        work = self._work
+        if work.attribution is not None and np.array_equal(x, work.x):
+            return work.attribution
+        return work.explainer.explain(x)
+
+
+def _landmarks(explainer: Any, x: NDArray[Any]) -> LandmarkExamples | None:
+    """Return the series whose explanations are nearest to each landmark, of landmarks that are nearest to any."""
+    if not hasattr(explainer, "landmarks") or not getattr(explainer, "n_landmarks", 0):
+        return None
+    vectors = explainer.landmarks().vectors
+    latent = explainer.surrogate(x).latent.numpy(force=True)
+    if not len(vectors):
+        return None
+    cosines = _unit(vectors) @ _unit(latent).T
+    n_near = np.bincount(cosines.argmax(0), minlength=len(vectors))
+    used = np.argsort(-n_near, kind="stable")[: np.count_nonzero(n_near)]
+    rows = np.argsort(-cosines[used], axis=1, kind="stable")[:, :N_EXAMPLES]
+    return LandmarkExamples(rows, np.take_along_axis(cosines[used], rows, axis=1), n_near[used])
+
+
+def _unit(vectors: NDArray[Any]) -> NDArray[np.float64]:
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.maximum(lengths, 1e-12), np.float64)
+
+
+def _tells_apart(classifier: Classifier, known: SeriesSet) -> None:
+    found = classifier.probabilities(known.x).argmax(1)
+    if (found == found[0]).all():
+        message = (
+            f"{classifier.name} gives all {len(found)} series of {known.name} class {found[0]}, so there is nothing that "
+            "an explanation could tell apart"
+        )
+        raise DataError(message)
+
+
+def _check_options(options: Mapping[str, Any], chosen: Sequence[Method]) -> None:
+    names = [method.name for method in chosen]
+    for name in options:
+        if name not in names:
+            message = f"options are given for {name}, which is not asked: asked are {', '.join(names)}"
+            raise ConfigError(message)
