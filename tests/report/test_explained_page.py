@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -177,21 +178,28 @@ def test_the_best_of_each_measure_is_marked_in_its_direction(made):
 def test_what_could_not_be_measured_is_a_dash():
     judged = made_judgement(METHODS)
     missing = pl.when(pl.col("measure") == "auprc_score").then(None)
-    judged = judged.__class__(
-        judged.model,
-        judged.n,
-        judged.main,
-        judged.measures.with_columns(
-            missing.otherwise(pl.col(name)).alias(name) for name in ("value", "low", "high")
-        ),
-        judged.curves,
-        judged.ranking,
-        judged.pairs,
-    )
+    blank = [missing.otherwise(pl.col(name)).alias(name) for name in ("value", "low", "high")]
+    judged = replace(judged, measures=judged.measures.with_columns(blank))
     found = figures(judged)["auprc_score"]["timex"]
     assert (found.value, found.interval, found.is_best) == ("–", "–", False)
     assert "–" in printed(made_explained(judged=judged))
     assert "AUPRC" in Page(render(made_explained(judged=judged))).text
+
+
+def test_what_is_not_shown_to_be_better_than_random_is_marked(made):
+    assert not any(f.is_like_random for by_name in figures(made.judged).values() for f in by_name.values())
+    of_signed = (pl.col("explainer") == "integrated-gradients") & (pl.col("measure") == "latent_gram_loss")
+    for changed in (
+        pl.when(of_signed).then(0.05).otherwise(pl.col("p_adjusted")).alias("p_adjusted"),
+        pl.when(of_signed).then(-0.2).otherwise(pl.col("over_random")).alias("over_random"),
+    ):
+        judged = replace(made.judged, measures=made.judged.measures.with_columns(changed))
+        marked = [
+            (m, n) for m, by_name in figures(judged).items() for n, f in by_name.items() if f.is_like_random
+        ]
+        assert marked == [("latent_gram_loss", "integrated-gradients")]
+        assert Page(render(replace(made, judged=judged))).text.count("not beyond random") == 1
+        assert "0.450~" in printed(replace(made, judged=judged))
 
 
 def test_every_measure_can_be_read_up():

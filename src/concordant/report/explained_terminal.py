@@ -48,7 +48,10 @@ def print_explained(explained: Explained, console: Console) -> None:
     console.print()
     console.print(_measures(explained.judged))
     console.print(
-        Text("In brackets 95 % intervals, over series; * is the best value of a measure.", style="dim")
+        Text(
+            "In brackets 95 % intervals. * best of a measure, ~ not shown to be better than random.",
+            style="dim",
+        )
     )
     for note in explained.judged.notes:
         console.print(Text(sentence(note), style="dim"))
@@ -77,7 +80,9 @@ def _measures(judged: Judgement) -> Table:
     table = _table("measure", "better", *map(name_of, order))
     for measure, by_name in figures(judged).items():
         found = [by_name.get(name) for name in order]
-        cells = [f"{f.value}{'*' if f.is_best else ' '}" if f else "– " for f in found]
+        cells = [
+            f"{f.value}{'*' if f.is_best else '~' if f.is_like_random else ' '}" if f else "– " for f in found
+        ]
         better = "higher" if higher_is_better(judged, measure) else "lower"
         table.add_row(*map(Text, (title_of(measure), better, *cells)))
     return table

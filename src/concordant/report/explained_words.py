@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from concordant.explanations.judging import Judgement
 
 RANDOM = "random"
+LEVEL = 0.05
 MAX_NAME = 60
 MAX_LINE = 400
 TITLES = {"auprc_score": "AUPRC", "aup_score": "AUP", "aur_score": "AUR", "iou_score": "IoU"}
@@ -42,6 +43,8 @@ class Figure:
         Series that it stands on.
     is_best
         Whether no other explainer's value is better; random numbers count.
+    is_like_random
+        Whether it was compared with random numbers, and is not shown to be better.
     """
 
     value: str
@@ -52,6 +55,7 @@ class Figure:
     numbers: tuple[float, float, float]
     n: int
     is_best: bool
+    is_like_random: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +218,7 @@ def _figure(row: dict[str, Any], best: Any) -> Figure:
         (value, low, high),
         int(row["n"] or 0),
         best is not None and value == best,
+        row["p_adjusted"] is not None and not (gain > 0 and row["p_adjusted"] < LEVEL),
     )
 
 
