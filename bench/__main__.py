@@ -39,6 +39,7 @@ SCRIPTS = (
     "merging",
     "masking",
     "shapley",
+    "judging",
 )
 KEPT = Path(__file__).parent / "figures.json"
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
