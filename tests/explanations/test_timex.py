@@ -10,6 +10,7 @@ from torch import nn
 from concordant.core.errors import ConfigError, DataError, ModelError, StoreError
 from concordant.explanations.explainer import Explainer
 from concordant.explanations.landmarks import found_landmarks, nearest_landmark, stratified_rows
+from concordant.explanations.plateau import Plateau
 from concordant.explanations.series_data import freq_shapes
 from concordant.explanations.series_model import SeriesModel
 from concordant.explanations.series_transformer import SeriesTransformer, fit_classifier
@@ -329,3 +330,25 @@ def test_convolutions_and_cells_with_one_channel_and_many(kind, options, n_chann
     assert explainer.surrogate(x).latent.shape == (48, 6 if kind is Convolutional else 7)
     explainer.save(tmp_path)
     assert np.array_equal(TimeX.load(tmp_path, model).explain(x), explainer.explain(x))
+
+
+# --- a rate that falls
+
+
+def test_the_rate_falls_where_the_loss_stays():
+    losses = iter([5.0] * 20 + [1.0] * 7 + [0.5] + [0.499999] * 6 + [0.1])
+    plateau = Plateau(lambda model: next(losses))
+    factors = []
+    for _ in range(35):
+        plateau(None)
+        factors.append(plateau.schedule(0, 1))
+    # One loss of 1 starts the count, five more do not end it, 0.5 does; six that are no lower do, too little lower too.
+    assert factors[:33] == [1.0] * 33
+    assert factors[33:] == pytest.approx([0.1, 0.1])
+
+
+def test_the_schedule_of_the_published_code(classifier):
+    with pytest.raises(ConfigError, match="the schedule 'plateau' of TimeX looks at a validation"):
+        small(classifier, schedule="plateau").fit(DATA.x)
+    explainer = small(classifier, schedule="plateau", epochs=2).fit(DATA.x, validation=DATA.x[::4])
+    assert set(explainer.history.parts["learning_rate"]) == {1e-2}

@@ -11,7 +11,15 @@ import torch
 
 from concordant.studies import timex as module
 from concordant.studies.study import Scale
-from concordant.studies.timex import FULL, FULL_SEQ_COMB, POCKET, SERIES_FOLDER, timex
+from concordant.studies.timex import SERIES_FOLDER, timex
+from concordant.studies.timex_setting import (
+    FREQ_SHAPES,
+    FULL,
+    PAPER,
+    POCKET,
+    SEQ_COMB_UV,
+    SMOKE,
+)
 
 EXPLAINERS = (
     "timex",
@@ -44,7 +52,7 @@ def test_every_explainer_has_every_figure(measured):
 def test_a_random_explanation_has_the_figures_of_chance(measured):
     from concordant.explanations.series_data import freq_shapes
 
-    share = freq_shapes(400, 0, length=module.SMOKE.length).truth.mean()
+    share = freq_shapes(400, 0, length=SMOKE[0].length).truth.mean()
     assert measured["random.auprc"] == pytest.approx(share, abs=0.15)
     assert measured["random.aur"] == pytest.approx(0.5, abs=0.1)
 
@@ -53,37 +61,56 @@ def test_controls_differ_from_the_method_in_one_thing():
     from concordant.explanations.series_transformer import SeriesTransformer
 
     model = SeriesTransformer(1, 4, 50, seed=0)
-    made = module._explainers(model, {**POCKET.explainer, "seed": 7})
+    made = module._explainers(model, {**FREQ_SHAPES.explainer, "seed": 7})
     method, ablated, untrained = (vars(made[name]) for name in ("timex", "without_consistency", "untrained"))
-    same = (
-        "keep_rate",
-        "connection",
-        "label_relation",
-        "size",
-        "batch_size",
-        "seed",
-        "n_landmarks",
-        "schedule",
+    assert method["options"] | {"behaviour_weight": 0.0} == ablated["options"]
+    assert method["options"] | {"epochs": 0} == untrained["options"]
+
+
+def test_the_schedules_are_the_papers():
+    assert {(setting.n_train, setting.n_validation, setting.n_test) for setting in FULL} == {
+        (5000, 100, 1000)
+    }
+    assert [setting.classifier["epochs"] for setting in FULL] == [100, 200, 1000, 120]
+    assert [setting.explainer["epochs"] for setting in FULL] == [50, 50, 100, 100]
+    assert [setting.length for setting in FULL] == [50, 200, 200, 200]
+    assert all(setting.explainer["keep_rate"] == 0.5 for setting in FULL)
+    assert set(PAPER) == {setting.data for setting in FULL}
+
+
+def test_what_pocket_leaves_out():
+    freq_shapes, seq_comb = POCKET
+    assert freq_shapes == FREQ_SHAPES
+    changed = {name for name in vars(seq_comb) if getattr(seq_comb, name) != getattr(SEQ_COMB_UV, name)}
+    assert changed <= {"ablation", "classifier", "explainer"}
+
+
+def test_the_share_is_about_that_of_the_truth():
+    from concordant.explanations.series_data import SETS
+
+    for setting in FULL:
+        truth = SETS[setting.data](400, 0, length=setting.length).truth
+        assert truth[truth.any((1, 2))].mean() == pytest.approx(setting.share, abs=0.02)
+
+
+def test_sets_are_told_apart_by_their_metrics(monkeypatch):
+    monkeypatch.setattr(
+        module, "_measured", lambda setting, seed: {"timex.auroc@0.75": float(setting.length)}
     )
-    for other in (ablated, untrained):
-        assert all(method[name] == other[name] for name in same)
-    assert {**method["weights"], "behaviour": 0.0} == ablated["weights"]
-    assert (method["epochs"], untrained["epochs"]) == (POCKET.explainer["epochs"], 0)
-
-
-def test_pocket_takes_two_thousand_steps_and_full_is_the_papers():
-    batches = -(-POCKET.n_train // POCKET.explainer["batch_size"])
-    assert batches * POCKET.explainer["epochs"] >= 2000
-    assert (FULL.n_train, FULL.n_test, FULL.length, FULL.classifier["epochs"]) == (5000, 1000, 50, 100)
-    assert (FULL_SEQ_COMB.length, FULL_SEQ_COMB.classifier["epochs"]) == (200, 200)
-    assert FULL.explainer == FULL_SEQ_COMB.explainer
-    assert FULL.explainer["epochs"] == 50
-
-
-def test_full_puts_the_second_set_beside_the_first(monkeypatch):
-    monkeypatch.setattr(module, "_measured", lambda setting, seed: {"timex.auprc": float(setting.length)})
     monkeypatch.delenv(SERIES_FOLDER, raising=False)
-    assert module.timex.function(Scale.full, 0) == {"timex.auprc": 50.0, "seq_comb_uv_timex.auprc": 200.0}
+    assert module.timex.function(Scale.full, 0) == {
+        "timex.auroc@0.75": 50.0,
+        "timex.seq_comb_uv_auroc@0.75": 200.0,
+        "timex.seq_comb_mv_auroc@0.75": 200.0,
+        "timex.low_var_detect_auroc@0.75": 200.0,
+    }
+
+
+def test_dynamask_is_compared_on_the_same_series(measured):
+    compared = {"dynamask", "timex", "integrated_gradients", "random"}
+    for prefix in ("", "seq_comb_uv_"):
+        names = {key.split(".")[0] for key in measured if key.endswith(f".{prefix}auprc_of_some")}
+        assert names == compared
 
 
 def test_real_series_are_measured_where_their_folder_is_named(monkeypatch, tmp_path):

@@ -28,6 +28,7 @@ from concordant.core.errors import ConfigError, DataError
 from concordant.explanations.best_weights import BestWeights
 from concordant.explanations.landmarks import Landmarks, found_landmarks, stratified_rows
 from concordant.explanations.masking import Baseline, Masking, masked, masking_of
+from concordant.explanations.plateau import Plateau
 from concordant.explanations.series_model import Latent, Series, as_series_model, evaluating
 from concordant.explanations.timex_file import load_timex, save_timex
 from concordant.explanations.timex_network import Behaviour, TimeXNetwork
@@ -38,6 +39,7 @@ from concordant.learn.networks.masks import straight_through
 from concordant.learn.randomness import child_seeds
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     import numpy as np
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 
     from concordant.explanations.timex_loss import Connection, LabelRelation
     from concordant.learn.history import History
+    from concordant.learn.schedules import Schedule
 
 NOT_KEPT = ("self", "classifier", "latent", "progress", "__class__")
 
@@ -78,7 +81,8 @@ class TimeX:
     layers, feedforward, dropout
         Of the network that writes masks.
     epochs, batch_size, learning_rate, weight_decay, schedule
-        Of AdamW. With 0 epochs nothing is learnt: the explainer as it starts, for comparison.
+        Of AdamW; schedules are those of :func:`concordant.learn.train`, and ``"plateau"`` as in the published code: a
+        tenth whenever the loss on `validation` has long not fallen. With 0 epochs nothing is learnt, for comparison.
     seed
         Decides weights, order, dropout and draws. All runs on the device of the classifier.
     progress
@@ -152,7 +156,8 @@ class TimeX:
             raise ConfigError(message)
         self.masking, self.n_landmarks = masking, n_landmarks
         self.size = {"layers": layers, "feedforward": feedforward, "dropout": dropout}
-        self.epochs, self.batch_size, self.schedule = epochs, batch_size, schedule
+        self.epochs, self.batch_size = epochs, batch_size
+        self.schedule: str | Schedule = schedule
         self.optimizer = partial(torch.optim.AdamW, lr=learning_rate, weight_decay=weight_decay, fused=True)
         self.seed, self.progress = seed, progress
         self.history: History | None = None
@@ -181,33 +186,38 @@ class TimeX:
         seen = self._reference(series)
         classes = seen.probabilities.argmax(-1)
         if classes.min() == classes.max():
-            message = (
-                f"TimeX compares how a classifier tells series apart, and the {type(self.model.module).__name__} gives all "
-                f"{len(series)} series class {int(classes[0])}"
-            )
+            given = f"the {type(self.model.module).__name__} gives all {len(series)} series class {int(classes[0])}"
+            message = f"TimeX compares how a classifier tells series apart, and {given}"
             raise DataError(message)
         net_seed, landmark_seed, train_seed, self._draws_seed = child_seeds(self.seed, 4)
         self._masking = masking_of(self.masking, self.model, series.shape[-1])
         self._baseline = Baseline.of(series)
         chosen = stratified_rows(classes, self.n_landmarks, torch.Generator().manual_seed(landmark_seed))
         widths = (series.shape[-1], series.shape[1], seen.latent.shape[-1], seen.probabilities.shape[-1])
-        net = TimeXNetwork(self.model, *widths, seen.latent[chosen], self.size, seed=net_seed)
+        net = TimeXNetwork(self.model, widths, seen.latent[chosen], self.size, net_seed)
         self._net, self._training, self._landmarks = net.to(series), series, None
         if self.epochs == 0:
             return self
         batches = Batches((series, seen.latent, seen.probabilities), self.batch_size)
-        best = None
+        best, schedule = None, self.schedule
         if validation is not None:
             held_out = self._same_shape(self.model.checked(validation, "validation"), "validation")
             best = BestWeights(partial(self._validation_loss, x=held_out, seen=self._reference(held_out)))
+        validate: Callable[[nn.Module], float] | None = best
+        if schedule == "plateau":
+            if best is None:
+                message = "the schedule 'plateau' of TimeX looks at a validation: give fit(X, validation=...)"
+                raise ConfigError(message)
+            validate = plateau = Plateau(best)
+            schedule = plateau.schedule
         self.history = train(
             self._net,
             self._loss,
             batches,
             epochs=self.epochs,
             optimizer=self.optimizer,
-            schedule=self.schedule,
-            validate=best,
+            schedule=schedule,
+            validate=validate,
             validate_every=len(batches),
             device=series.device,
             seed=train_seed,
@@ -376,11 +386,8 @@ class TimeX:
     def _loss(self, net: nn.Module, batch: tuple[Tensor, Tensor, Tensor]) -> dict[str, Tensor]:
         assert isinstance(net, TimeXNetwork)
         x, latent, probabilities = batch
-        generator = (
-            torch.default_generator
-            if x.device.type == "cpu"
-            else torch.cuda.default_generators[x.device.index]
-        )
+        on_cpu = x.device.type == "cpu"
+        generator = torch.default_generator if on_cpu else torch.cuda.default_generators[x.device.index]
         parts = self._parts(net, x, Behaviour(latent, probabilities), generator)
         return {"loss": self.objective.total(parts), **parts}
 

@@ -64,7 +64,7 @@ def load_timex(
         raise ModelError(message)
     net_weights = {name.removeprefix("net."): t for name, t in tensors.items() if name.startswith("net.")}
     net = TimeXNetwork(
-        explainer.model, *header["widths"], net_weights["landmarks"], explainer.size, seed=explainer.seed
+        explainer.model, tuple(header["widths"]), net_weights["landmarks"], explainer.size, explainer.seed
     )
     net.load_state_dict(net_weights)
     like = next(module.parameters(), torch.zeros(()))

@@ -31,21 +31,23 @@ class TimeXNetwork(nn.Module):
     def __init__(
         self,
         model: SeriesModel,
-        n_channels: int,
-        length: int,
-        width: int,
-        n_classes: int,
+        widths: tuple[int, int, int, int],
         landmarks: Tensor,
         size: dict[str, Any],
         seed: int,
     ) -> None:
         super().__init__()
-        self.widths = (n_channels, length, width, n_classes)
+        self.widths = n_channels, length, width, n_classes = widths
         mask_seed, head_seed = child_seeds(seed, 2)
         self.masks = MaskGenerator(n_channels, length, **size, seed=mask_seed)
         self.copy = copy.deepcopy(model).requires_grad_()
         self.head = MLP(width, n_classes, hidden=(width,), activation=relu, seed=head_seed)
         self.landmarks = nn.Parameter(landmarks.clone())
+        super().train()
+
+    def train(self, mode: bool = True) -> TimeXNetwork:  # noqa: FBT001, FBT002 (the signature of PyTorch)
+        """Change the mode of all parts, but not again where it is that mode: loops ask for it at every step."""
+        return self if mode == self.training else super().train(mode)
 
     def act(self, x: Tensor, keep: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return the logits of the new head and the latent of the copy, for series that are masked already."""

@@ -1,21 +1,22 @@
 """TimeX (Queen et al., 2023): explain a classifier by masks under which it behaves as before.
 
-Data: FreqShapes, where the class is the direction and the period of spikes, so the true explanation is known; at full
-scale SeqComb-UV as well. Method: TimeX. Baselines, on the same classifier: its slope and integrated gradients, signed
-and absolute. Controls: random explanations, masks of the same sizes in other places, an explainer that was not
-trained, and one that was trained without the consistency of behaviour. Where the environment variable
-CONCORDANT_SERIES names a folder with GunPoint and ItalyPowerDemand as ``.ts`` files, occlusion curves of those, which
-have no known truth, are measured too.
+Data: FreqShapes, where the class is the direction and the period of spikes, and SeqComb-UV, where it is the direction
+of two stretches, so the true explanation is known; at full scale the paper's other two synthetic sets as well. Method:
+TimeX. Baselines, on the same classifier: its slope and integrated gradients, signed and absolute, and Dynamask on some of
+the test series. Controls: random explanations, masks of the same sizes in other places, an explainer that was not trained,
+and one that was trained without the consistency of behaviour. Where the environment variable CONCORDANT_SERIES names a
+folder with GunPoint and ItalyPowerDemand as ``.ts`` files, occlusion curves of those, which have no known truth, are
+measured too.
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from concordant.studies.study import Claim, Measurements, Scale, study
+from concordant.studies.timex_setting import FREQ_SHAPES, FULL, POCKET, SMOKE, Setting
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,130 +29,63 @@ if TYPE_CHECKING:
 
 SERIES_FOLDER = "CONCORDANT_SERIES"
 REAL_SETS = ("GunPoint", "ItalyPowerDemand")
-REAL_EPOCHS = 200
-KEPT_SHARE = 0.25
-"""What is kept of a series where labels are compared: about the share of the truth in FreqShapes."""
+REAL_EPOCHS, REAL_SHARE = 200, 0.25
 
 
-@dataclass(frozen=True)
-class Setting:
-    """One set of data and how its classifier and explainers are trained."""
-
-    data: str
-    length: int
-    n_train: int
-    n_test: int
-    network: dict[str, Any] = field(default_factory=dict)
-    """Layers, width between maps, and dropout: of the classifier and of the network that writes masks."""
-    classifier: dict[str, Any] = field(default_factory=dict)
-    explainer: dict[str, Any] = field(default_factory=dict)
-
-
-# Pocket: chosen on seeds 1000 and above. Full: the paper's schedule and the masks of its published code.
-POCKET = Setting(
-    "freq-shapes",
-    length=50,
-    n_train=2500,
-    n_test=400,
-    classifier={"epochs": 40, "learning_rate": 3e-3},
-    explainer={
-        "epochs": 27,
-        "batch_size": 32,
-        "learning_rate": 3e-3,
-        "schedule": "cosine",
-        "keep_rate": 0.1,
-        "mask_weight": 1.0,
-        "connection": "norm",
-    },
-)
-SMOKE = Setting(
-    "freq-shapes",
-    length=20,
-    n_train=64,
-    n_test=32,
-    classifier={"epochs": 4, "batch_size": 16, "learning_rate": 1e-2},
-    explainer={"epochs": 1, "batch_size": 32, "n_landmarks": 8, "keep_rate": 0.1, "connection": "norm"},
-)
-_PAPER = {"epochs": 50, "keep_rate": 0.5, "connection": "norm", "learning_rate": 1e-3, "weight_decay": 1e-3}
-FULL = Setting(
-    "freq-shapes",
-    length=50,
-    n_train=5000,
-    n_test=1000,
-    network={"layers": 1, "feedforward": 16, "dropout": 0.1},
-    classifier={"epochs": 100, "learning_rate": 1e-3, "weight_decay": 0.1},
-    explainer=_PAPER,
-)
-FULL_SEQ_COMB = Setting(
-    "seq-comb-uv",
-    length=200,
-    n_train=5000,
-    n_test=1000,
-    network={"layers": 2, "feedforward": 64, "dropout": 0.25},
-    classifier={"epochs": 200, "learning_rate": 1e-3, "weight_decay": 0.01},
-    explainer=_PAPER,
-)
+def _claims(set_name: str, prefix: str) -> list[Claim]:
+    """Return what is claimed of every set."""
+    beaten = [
+        ("gradients", "auprc", "integrated_gradients"),
+        ("absolute-gradients", "auprc", "absolute_integrated_gradients"),
+        ("dynamask", "auprc_of_some", "dynamask"),
+        ("random", "auprc", "random"),
+    ]
+    named: list[tuple[str, Literal["higher", "lower"], str, str]] = [
+        *((f"finds-patterns-better-than-{other}", "higher", metric, than) for other, metric, than in beaten),
+        ("masked-input-acts-the-same", "higher", "label_agreement", "random"),
+        ("training-brings-behaviour-together", "lower", "behaviour_loss", "untrained"),
+        ("place-of-masks-matters", "lower", "behaviour_loss", "shuffled"),
+        ("explanation-suffices", "higher", "occlusion_auroc", "random"),
+    ]
+    return [
+        *(
+            Claim(
+                f"{set_name}{claim}",
+                better=f"timex.{prefix}{metric}",
+                than=f"{than}.{prefix}{metric}",
+                direction=direction,
+            )
+            for claim, direction, metric, than in named
+        ),
+        Claim(
+            f"{set_name}classifier-is-good",
+            better=f"classifier.{prefix}accuracy",
+            than=0.95,
+            direction="higher",
+        ),
+    ]
 
 
 @study(
     "timex",
     claims=[
-        Claim(
-            "finds-patterns-better-than-gradients",
-            better="timex.auprc",
-            than="integrated_gradients.auprc",
-            direction="higher",
-        ),
-        Claim(
-            "finds-patterns-better-than-absolute-gradients",
-            better="timex.auprc",
-            than="absolute_integrated_gradients.auprc",
-            direction="higher",
-        ),
-        Claim(
-            "finds-patterns-better-than-random", better="timex.auprc", than="random.auprc", direction="higher"
-        ),
-        Claim(
-            "masked-input-acts-the-same",
-            better="timex.label_agreement",
-            than="random.label_agreement",
-            direction="higher",
-        ),
-        Claim(
-            "training-brings-behaviour-together",
-            better="timex.behaviour_loss",
-            than="untrained.behaviour_loss",
-            direction="lower",
-        ),
-        Claim(
-            "place-of-masks-matters",
-            better="timex.behaviour_loss",
-            than="shuffled.behaviour_loss",
-            direction="lower",
-        ),
+        *_claims("", ""),
         Claim(
             "consistency-finds-patterns",
             better="timex.auprc",
             than="without_consistency.auprc",
             direction="higher",
         ),
-        Claim(
-            "explanation-suffices",
-            better="timex.occlusion_auroc",
-            than="random.occlusion_auroc",
-            direction="higher",
-        ),
-        Claim("classifier-is-good", better="classifier.accuracy", than=0.95, direction="higher"),
+        *_claims("seq-comb-uv-", "seq_comb_uv_"),
     ],
     baseline="integrated gradients on the same classifier",
 )
 def timex(scale: Scale, seed: int) -> Measurements:
-    """Compare what TimeX, slopes and chance find in series whose true explanation is known."""
-    if scale is Scale.full:
-        second = _measured(FULL_SEQ_COMB, seed)
-        found = _measured(FULL, seed) | {f"seq_comb_uv_{name}": value for name, value in second.items()}
-    else:
-        found = _measured(SMOKE if scale is Scale.smoke else POCKET, seed)
+    """Compare what TimeX, slopes, Dynamask and chance find in series whose true explanation is known."""
+    found: dict[str, float] = {}
+    for setting in {Scale.smoke: SMOKE, Scale.pocket: POCKET, Scale.full: FULL}[scale]:
+        measured = _measured(setting, seed)
+        found |= {name.replace(".", f".{setting.prefix}", 1): value for name, value in measured.items()}
     folder = os.environ.get(SERIES_FOLDER)
     if folder and scale is not Scale.smoke:
         for name in REAL_SETS:
@@ -163,19 +97,25 @@ def _measured(setting: Setting, seed: int) -> dict[str, float]:
     """Train one classifier and its explainers, and measure them on test series."""
     import torch
 
-    from concordant.explanations.saliency_metrics import saliency_scores
     from concordant.explanations.series_data import SETS
     from concordant.explanations.series_model import SeriesModel
     from concordant.explanations.series_transformer import SeriesTransformer, fit_classifier
     from concordant.learn.randomness import child_seeds
 
     *data_seeds, network_seed, order_seed, mask_seed = child_seeds(seed, 6)
-    sizes = (setting.n_train, max(32, setting.n_train // 50), setting.n_test)
+    sizes = (setting.n_train, setting.n_validation, setting.n_test)
     train, validation, test = (
         SETS[setting.data](n, data_seed, length=setting.length)
         for n, data_seed in zip(sizes, data_seeds, strict=True)
     )
-    model = SeriesTransformer(train.x.shape[-1], 4, setting.length, **setting.network, seed=network_seed)
+    model = SeriesTransformer(
+        train.x.shape[-1],
+        4,
+        setting.length,
+        **setting.network,
+        unit_latent=setting.unit_latent,
+        seed=network_seed,
+    )
     fit_classifier(
         model, *_tensors(train), validation=_tensors(validation), **setting.classifier, seed=order_seed
     )
@@ -183,18 +123,57 @@ def _measured(setting: Setting, seed: int) -> dict[str, float]:
     found = {"classifier.accuracy": _share(logits.argmax(-1).numpy() == test.labels)}
 
     explainers = _explainers(model, {**setting.network, **setting.explainer, "seed": mask_seed})
+    if not setting.ablation:
+        del explainers["without_consistency"]
     attributions: dict[str, NDArray[np.float32]] = {}
     for name, explainer in explainers.items():
         if hasattr(explainer, "fit"):
             explainer.fit(train.x, validation=validation.x)
         attributions[name] = explainer.explain(test.x)
     attributions["absolute_integrated_gradients"] = abs(attributions["integrated_gradients"])
-    judged = test.truth.any((1, 2))  # class 0 of SeqComb has no truth
     for name, attribution in attributions.items():
-        scores = saliency_scores(attribution[judged], test.truth[judged]).means()
-        found |= {f"{name}.{metric}": value for metric, value in scores.items()}
-        found |= _occluded(name, model, test, attribution, train.x, mask_seed)
+        found |= _judged(name, attribution, test.truth, setting.share)
+        found |= _occluded(name, model, test, attribution, train.x, setting.share, mask_seed)
+    found |= _with_dynamask(setting, model, attributions, test, train.x, mask_seed)
     return found | _acted(explainers, test.x, latent, mask_seed)
+
+
+def _judged(
+    name: str, attribution: NDArray[np.float32], truth: NDArray[np.bool_], share: float
+) -> dict[str, float]:
+    """Measure how well the truth is found, where there is any: class 0 of SeqComb has none."""
+    from concordant.explanations.saliency_metrics import intersection_over_union, saliency_scores
+
+    known = truth.any((1, 2))
+    scores = saliency_scores(attribution[known], truth[known]).means()
+    overlap = intersection_over_union(attribution[known], truth[known], quantile=1 - share)
+    return {f"{name}.{metric}": value for metric, value in (scores | {"iou": float(overlap.mean())}).items()}
+
+
+def _with_dynamask(
+    setting: Setting,
+    model: SeriesTransformer,
+    attributions: dict[str, NDArray[np.float32]],
+    test: MotifSeries,
+    training: NDArray[np.float32],
+    seed: int,
+) -> dict[str, float]:
+    """Measure Dynamask on some series with a truth, and on the same ones what it is compared with."""
+    import numpy as np
+
+    from concordant.explanations.dynamask import Dynamask
+
+    known = np.flatnonzero(test.truth.any((1, 2)))
+    some = np.random.default_rng(seed).permutation(known)[: setting.n_dynamask]
+    masks = Dynamask(model, training=training, seed=seed, **setting.dynamask).explain(test.x[some])
+    compared = {"dynamask": masks} | {
+        name: attributions[name][some] for name in ("timex", "integrated_gradients", "random")
+    }
+    found: dict[str, float] = {}
+    for name, attribution in compared.items():
+        scores = _judged(name, attribution, test.truth[some], setting.share)
+        found |= {f"{metric}_of_some": value for metric, value in scores.items()}
+    return found
 
 
 def _explainers(model: SeriesTransformer, options: dict[str, Any]) -> dict[str, Any]:
@@ -242,6 +221,7 @@ def _occluded(
     test: MotifSeries | LabelledSeries,
     attribution: NDArray[np.float32],
     training: NDArray[np.float32],
+    share: float,
     seed: int,
 ) -> dict[str, float]:
     """Measure what the classifier does with the most important numbers alone.
@@ -264,7 +244,7 @@ def _occluded(
     found[f"{name}.label_agreement"] = label_agreement_rate(
         model,
         test.x,
-        most_important(attribution, KEPT_SHARE, seed),
+        most_important(attribution, share, seed),
         training=training,
         masking="input",
         seed=seed,
@@ -297,14 +277,14 @@ def _real(folder: Path, name: str, seed: int) -> dict[str, float]:
         seed=order_seed,
     )
     explainers = _explainers(
-        model, {**POCKET.explainer, "epochs": REAL_EPOCHS, "batch_size": 32, "seed": mask_seed}
+        model, {**FREQ_SHAPES.explainer, "epochs": REAL_EPOCHS, "batch_size": 32, "seed": mask_seed}
     )
     found: dict[str, float] = {}
     for kind in ("timex", "random", "integrated_gradients"):
         explainer = explainers[kind]
         if hasattr(explainer, "fit"):
             explainer.fit(train.x)
-        measured = _occluded(kind, model, test, explainer.explain(test.x), train.x, mask_seed)
+        measured = _occluded(kind, model, test, explainer.explain(test.x), train.x, REAL_SHARE, mask_seed)
         found |= {f"{name.lower()}_{key}": value for key, value in measured.items()}
     return found
 
