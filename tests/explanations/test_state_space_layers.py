@@ -21,8 +21,8 @@ from transformers import (
 from transformers.utils import logging
 
 from concordant.core.errors import ConfigError, DataError, ModelError
-from concordant.explanations.mechanisms.definite import definite, free, product_norm
-from concordant.explanations.mechanisms.selective_scan import (
+from concordant.explanations.mechanisms.definite_layers import definite, undo_definite, product_norm
+from concordant.explanations.mechanisms.scan import (
     linear_recurrence,
     selective_scan,
     with_selective_scan,
@@ -30,7 +30,7 @@ from concordant.explanations.mechanisms.selective_scan import (
 from concordant.explanations.mechanisms.soft_sort import SoftSort, looks_only_back, soft_permutation
 from concordant.explanations.mechanisms.spectra import spectrum_report, symmetric_eigenvalues
 from concordant.explanations.mechanisms.state_space_layers import state_space_layers, write_read_matrices
-from concordant.explanations.mechanisms.token_norms import token_norms
+from concordant.explanations.mechanisms.depth_norms import token_norms
 
 logging.set_verbosity_error()  # that there are no kernels for this machine
 
@@ -266,10 +266,10 @@ def test_letting_go_keeps_the_weights():
     names = set(mamba().state_dict())
     with pytest.raises(ConfigError, match="parametrized already"):
         definite(model, "positive")
-    assert set(free(model).state_dict()) == names
+    assert set(undo_definite(model).state_dict()) == names
     torch.testing.assert_close(model(IDS).logits, held)
     with pytest.raises(ConfigError, match="held by definite"):
-        free(model)
+        undo_definite(model)
 
 
 def test_shrinking_with_the_skip_turned_is_growing():

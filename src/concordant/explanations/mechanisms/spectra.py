@@ -125,7 +125,7 @@ def spectrum_report(
     """Say of each state-space layer which way it moves its tokens.
 
     What a whole layer does depends on more: on its convolution, gate, skip and output projection. Compare with
-    :func:`~concordant.explanations.mechanisms.token_norms.token_norms` of the same model.
+    :func:`~concordant.explanations.mechanisms.depth_norms.token_norms` of the same model.
 
     Parameters
     ----------

@@ -112,14 +112,14 @@ def definite(
     layers = state_space_layers(model)
     for name, layer in layers.items():
         if parametrize.is_parametrized(layer.x_proj, "weight"):
-            message = f"x_proj of the layer {name!r} is parametrized already: call free(model) first"
+            message = f"x_proj of the layer {name!r} is parametrized already: call undo_definite on it first"
             raise ConfigError(message)
     for layer in layers.values():
         _hold(layer, kind, floor, match=match)
     return model
 
 
-def free(model: nn.Module) -> nn.Module:
+def undo_definite(model: nn.Module) -> nn.Module:
     """Let go of what `definite` holds, in place; the weights stay as they are.
 
     Parameters
