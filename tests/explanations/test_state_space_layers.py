@@ -21,7 +21,8 @@ from transformers import (
 from transformers.utils import logging
 
 from concordant.core.errors import ConfigError, DataError, ModelError
-from concordant.explanations.mechanisms.definite_layers import definite, undo_definite, product_norm
+from concordant.explanations.mechanisms.definite_layers import definite, product_norm, undo_definite
+from concordant.explanations.mechanisms.depth_norms import token_norms
 from concordant.explanations.mechanisms.scan import (
     linear_recurrence,
     selective_scan,
@@ -30,7 +31,6 @@ from concordant.explanations.mechanisms.scan import (
 from concordant.explanations.mechanisms.soft_sort import SoftSort, looks_only_back, soft_permutation
 from concordant.explanations.mechanisms.spectra import spectrum_report, symmetric_eigenvalues
 from concordant.explanations.mechanisms.state_space_layers import state_space_layers, write_read_matrices
-from concordant.explanations.mechanisms.depth_norms import token_norms
 
 logging.set_verbosity_error()  # that there are no kernels for this machine
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from concordant.core.errors import ConfigError, DataError
-from concordant.explanations.mechanisms.scan import selective_scan
 from concordant.explanations.mechanisms.dynamics import Weights, blow_up_time, token_dynamics
+from concordant.explanations.mechanisms.scan import selective_scan
 
 LN2 = np.log(2)
 
