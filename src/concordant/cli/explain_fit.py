@@ -36,7 +36,7 @@ def fit(
     ] = None,
     epochs: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Passes over the series; enough for 600 steps if left out."),
+        typer.Option(min=1, metavar="N", help="Passes over the series; 100, or enough for 600 steps."),
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, metavar="N", help="Series a step.")] = 16,
     learning_rate: Annotated[float, typer.Option(min=0.0, metavar="X", help="Of AdamW.")] = 1e-3,

@@ -146,13 +146,12 @@ def _methods(
     """Return the methods that are asked, the leading one first, and why others are left out."""
     from concordant.explanations.explaining import default_method, fitting_methods
 
-    methods, left_out = list(named), []
-    if compare == "all":
-        fitting, left_out = fitting_methods(classifier)
-        methods = [*(methods or [default_method(classifier, is_table=is_table)]), *fitting]
-    elif compare is not None:
-        methods += [name.strip() for name in compare.split(",") if name.strip()]
-    return list(dict.fromkeys(methods)), left_out
+    methods = list(named) or [default_method(classifier, is_table=is_table)]
+    if compare != "all":
+        methods += [name.strip() for name in (compare or "").split(",") if name.strip()]
+        return list(dict.fromkeys(methods)), []
+    fitting, left_out = fitting_methods(classifier)
+    return list(dict.fromkeys([*methods, *fitting])), left_out
 
 
 def _options(texts: Sequence[str]) -> dict[str, dict[str, Any]]:
