@@ -121,6 +121,7 @@ _WITHOUT_TORCH = (
     "circuit",
     "demonstrations",
     "difficulty",
+    "dynamics",
     "law_scores",
     "published_circuit",
     "strategies",
