@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import typer
 from typer.core import TyperGroup
@@ -11,14 +11,11 @@ from concordant.cli.explain_fit import fit
 from concordant.cli.explain_prompt import prompt
 from concordant.cli.explain_series import series
 
-if TYPE_CHECKING:
-    from click import Context
-
 
 class SeriesByDefault(TyperGroup):
     """A group in which words that name no command are those of ``series``."""
 
-    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Name the command, where it is left out."""
         if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
             args = ["series", *args]

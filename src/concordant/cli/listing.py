@@ -8,7 +8,7 @@ import typer
 
 from concordant.cli.options import Json
 
-Kind = Literal["relations", "models", "graders", "agreements", "writers"]
+Kind = Literal["relations", "models", "graders", "agreements", "explainers", "writers"]
 
 
 def list_names(
@@ -18,7 +18,7 @@ def list_names(
     *,
     json: Json = False,
 ) -> int:
-    """List what can be named: relations, models, graders, ...
+    """List what can be named: relations, models, graders, explainers, ...
 
     Installed packages add to it.
 
@@ -47,7 +47,7 @@ def list_names(
 def _names(kind: Kind) -> dict[str, str]:
     from concordant.core.registry import first_sentence, registered
 
-    if kind in ("relations", "models", "writers"):
+    if kind in ("relations", "models", "explainers", "writers"):
         return {name: _about_registered(kind, name) for name in sorted(registered(kind))}
     if kind == "graders":
         from concordant.core.grading import GRADERS
@@ -63,6 +63,7 @@ def _about_registered(kind: Kind, name: str) -> str:
     from concordant.core.registry import first_sentence, lookup
 
     try:
-        return first_sentence(lookup(kind, name))
+        found = lookup(kind, name)
+        return first_sentence(found.build if kind == "explainers" else found)
     except Exception as error:  # somebody's package that is broken must not hide the others
         return f"(cannot be loaded: {type(error).__name__}: {error})"

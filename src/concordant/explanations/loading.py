@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
+
 from concordant.core.code import from_file
 from concordant.core.errors import ConfigError, ModelError, nearest
 from concordant.core.model import digest
@@ -79,7 +81,7 @@ class LoadedClassifier:
             from concordant.explanations.series_model import SeriesModel
 
             def seen(*, flat: bool) -> SeriesModel:
-                outputs = getattr(self.model, "outputs", "logits")
+                outputs: Any = getattr(self.model, "outputs", "logits")
                 return SeriesModel(
                     module,
                     latent=latent,
@@ -189,17 +191,21 @@ def _of_estimator(
     del channels_first  # rows that are flat have no order of axes
     call: Callable[[NDArray[Any]], Any] = estimator.predict_proba
     if columns is not None:
-        import pandas as pd
-
-        call = lambda x: estimator.predict_proba(pd.DataFrame(x, columns=columns))  # noqa: E731
+        call = lambda x: estimator.predict_proba(_frame(x, columns))  # noqa: E731
     return BlackBox(call, name=name, layout="flat")
+
+
+def _frame(x: NDArray[Any], columns: list[str]) -> Any:
+    frame = pl.DataFrame(x, schema=columns)
+    try:
+        return frame.to_pandas()
+    except ModuleNotFoundError:
+        return frame
 
 
 def _of_onnx(model: OnnxModel, data: SeriesSet, *, channels_first: bool) -> BlackBox:
     """Return a graph as a classifier; the shape of its input says how it takes series, where it is fixed."""
     if len(model.inputs) > 1:
-        import polars as pl
-
         names = list(model.inputs)
         return BlackBox(
             lambda x: model.probabilities(pl.DataFrame(x, schema=names)), name=model.name, layout="flat"

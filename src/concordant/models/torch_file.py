@@ -22,6 +22,7 @@ from concordant.core.errors import ConfigError, ModelError, StoreError, describe
 from concordant.core.registry import lookup
 from concordant.core.tables import json_document
 from concordant.core.whole_files import write_whole
+from concordant.models.classes import most_probable
 from concordant.models.fingerprints import files_fingerprint
 from concordant.models.predictors import PredictorModel
 
@@ -78,8 +79,7 @@ class TorchClassifier:
 
     def predict(self, x: Any) -> NDArray[Any]:
         """Return the most probable class of each row, or its number where classes have no names."""
-        best = self.probabilities(x).argmax(1)
-        return best if self.classes_ is None else np.asarray(self.classes_)[best]
+        return most_probable(self.probabilities(x), self.classes_)
 
     def probabilities(self, x: Any) -> NDArray[np.float64]:
         """Map arrays of shape ``(n, ...)`` to probabilities of shape ``(n, classes)``.
@@ -105,8 +105,8 @@ class TorchClassifier:
         if out.ndim != 2 or len(out) != len(rows):
             message = f"the {type(self.module).__name__} must give shape (n, classes), got {tuple(out.shape)}"
             raise ModelError(message)
-        result: NDArray[np.float64] = (out.softmax(-1) if self.outputs == "logits" else out).numpy(force=True)
-        return result
+        probabilities = out.softmax(-1) if self.outputs == "logits" else out
+        return np.asarray(probabilities.numpy(force=True), np.float64)
 
 
 def load_torch(
@@ -149,7 +149,8 @@ def load_torch(
         If torch is not installed.
     """
     require("torch", "torch", "torch classifiers")
-    source, config = str(path), {}
+    source = str(path)
+    config: dict[str, Any] = {}
     named = classes.split(",") if isinstance(classes, str) else classes
     files = [] if weights is None else [Path(weights)]
     if is_code(source):
