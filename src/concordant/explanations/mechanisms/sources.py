@@ -71,8 +71,10 @@ class Recall:
         if list(before.entities) != list(self.entities):
             message = "a change needs both recalls of the same conflicts in the same order"
             raise DataError(message)
-        clusters = self._clusters()
-        return paired_difference(self._is(source), before._is(source), clusters=clusters, level=level)
+        now, then, clusters = self._is(source), before._is(source), self._clusters()
+        if clusters is None:
+            return paired_difference(now, then, level=level)
+        return estimate_mean(now - then, clusters=clusters, level=level, method="t", bounds=(-1, 1))
 
     def table(self, *, level: float = 0.95) -> pl.DataFrame:
         """Return the rate of each source with its interval: ``source, rate, low, high, n``."""
