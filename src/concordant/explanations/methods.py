@@ -55,7 +55,7 @@ def dynamask(classifier: Any, x: Any, seed: int, **options: Any) -> Explainer:
     return Dynamask(classifier, training=x, seed=seed, **options)
 
 
-@method("timex++", needs="gradient", learns=True)
+@method("timex++", needs="gradient", learns=True, shows_progress=True)
 def timex_plus(classifier: Any, x: Any, seed: int, **options: Any) -> Explainer:
     """Learn masks of which series can be made that the classifier takes for the whole ones (TimeX++)."""
     from concordant.explanations.timex_plus import TimeXPlus
@@ -63,7 +63,7 @@ def timex_plus(classifier: Any, x: Any, seed: int, **options: Any) -> Explainer:
     return TimeXPlus(classifier, seed=seed, **options).fit(x)
 
 
-@method("occlusion")
+@method("occlusion", shows_progress=True)
 def occlusion(classifier: Any, x: Any, seed: int, **options: Any) -> Explainer:
     """Replace windows of a series one after the other, and take what the probability loses."""
     from concordant.explanations.occluding import Occlusion
@@ -71,7 +71,7 @@ def occlusion(classifier: Any, x: Any, seed: int, **options: Any) -> Explainer:
     return Occlusion(classifier, x, seed=seed, **options)
 
 
-@method("shapley")
+@method("shapley", shows_progress=True)
 def shapley(classifier: Any, x: Any, seed: int, **options: Any) -> Explainer:
     """Share the probability out between stretches of a series, or columns of a table (Shapley values)."""
     from concordant.explanations.shapley_series import SeriesShapley
