@@ -24,7 +24,7 @@ from report.made_reports import HOSTILE
 from report.test_report_charts import COLOUR
 from report.test_report_html import ALLOWED, Page
 
-TAGS = {*ALLOWED.split(), "use", "br", "fieldset", "legend", "label", "input"} - {"img"}
+TAGS = {*ALLOWED.split(), "use", "pre", "br", "fieldset", "legend", "label", "input"} - {"img"}
 
 
 @pytest.fixture(scope="module")
@@ -200,6 +200,26 @@ def test_what_is_not_shown_to_be_better_than_random_is_marked(made):
         assert marked == [("latent_gram_loss", "integrated-gradients")]
         assert Page(render(replace(made, judged=judged))).text.count("not beyond random") == 1
         assert "0.450~" in printed(replace(made, judged=judged))
+
+
+def test_random_numbers_pass_the_check_of_sanity_and_are_never_best():
+    judged = made_judgement(("timex", "gradient"))
+    sanity = judged.measures.filter(measure="latent_gram_loss").with_columns(
+        measure=pl.lit("sanity_loss"),
+        value=pl.Series([0.3, 0.2, 0.0]),
+        over_random=pl.Series([-0.3, -0.2, None]),
+    )
+    found = figures(replace(judged, measures=pl.concat([judged.measures, sanity])))["sanity_loss"]
+    assert [name for name, figure in found.items() if figure.is_best] == ["gradient"]
+    assert not any(figure.is_like_random for figure in found.values())
+
+
+def test_the_truest_explainer_is_shown_first():
+    made = made_explained(
+        methods=("worse", "random", "best"), judged=made_judgement(("best", "worse")), landmarks={}
+    )
+    labels = re.findall(r'<input type="radio"[^>]*id="method-(\w+)"( checked)?>([^<]*)', render(made))
+    assert labels[:3] == [("0", " checked", "best"), ("1", "", "worse"), ("2", "", "random")]
 
 
 def test_every_measure_can_be_read_up():

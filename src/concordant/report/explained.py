@@ -56,7 +56,7 @@ def write(explained: Explained, path: str | Path) -> None:
 def render(explained: Explained) -> str:
     """Return the page of explanations, of at least one series and one method."""
     judged, data = explained.judged, explained.data
-    attributions = dict(list(explained.attributions.items())[:MAX_METHODS])
+    attributions = _in_order(explained)
     chosen = chosen_examples(data, explained.probabilities)
     charts = {}
     if judged is not None and judged.curves.height:
@@ -82,8 +82,16 @@ def render(explained: Explained) -> str:
         table=_table(explained, attributions) if data.is_table else None,
         swarm=SWARM,
         done=_done(explained),
+        command=one_line(explained.settings.get("command", "")),
         reading=readings(explained),
     )
+
+
+def _in_order(explained: Explained) -> dict[str, NDArray[Any]]:
+    """Return the attributions that are shown, those of the truest explainer first."""
+    rank = {} if explained.judged is None else {place.name: place.rank for place in ranked(explained.judged)}
+    names = sorted(explained.attributions, key=lambda name: (name == RANDOM, rank.get(name, len(rank))))
+    return {name: explained.attributions[name] for name in names[:MAX_METHODS]}
 
 
 def _parts(explained: Explained) -> list[str]:
@@ -292,7 +300,10 @@ def _done(explained: Explained) -> list[tuple[str, list[tuple[str, str]]]]:
             ("intervals", f"95 %, over {unit}"),
         ]
         groups.append(("comparison", compared))
-    groups.append(("to do it again", [(name_of(k), one_line(v)) for k, v in explained.settings.items()]))
+    settings = [
+        (name_of(name), one_line(text)) for name, text in explained.settings.items() if name != "command"
+    ]
+    groups.append(("settings", settings))
     return [(name, entries) for name, entries in groups if entries]
 
 

@@ -46,7 +46,8 @@ MEASURES = {
     "iou_score": "Overlap of as many numbers as are known with the most important ones.",
     "noise_stability_score": (
         "Rank correlation of the explanations of a series and of the same with a little noise, where the class stays. A "
-        "low score means that details should not be believed."
+        "low score means that details should not be believed; a high one alone says little, for an explanation that is the "
+        "same for all series is stable, too."
     ),
     "seed_stability_score": (
         "Rank correlation of explanations by explainers that were trained with other random numbers. A low score means "
@@ -54,7 +55,7 @@ MEASURES = {
     ),
     "sanity_loss": (
         "Rank correlation with the explanation of the same network with random weights. An explanation that hardly "
-        "changes says nothing of what was learnt, however plausible it looks."
+        "changes says nothing of what was learnt, however plausible it looks. Random numbers pass."
     ),
 }
 

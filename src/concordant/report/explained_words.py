@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from concordant.explanations.judging.measures import MEASURES
 from concordant.report.figures import NO_BREAK, UNKNOWN, decimals, number, p_text
 from concordant.report.sanitize import brief
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 RANDOM = "random"
 LEVEL = 0.05
+RANDOM_PASSES = {"sanity_loss"}
+"""Measures that random numbers pass by their nature, so that it says nothing not to be better."""
 MAX_NAME = 60
 MAX_LINE = 400
 TITLES = {"auprc_score": "AUPRC", "aup_score": "AUP", "aur_score": "AUR", "iou_score": "IoU"}
@@ -42,7 +45,7 @@ class Figure:
     n
         Series that it stands on.
     is_best
-        Whether no other explainer's value is better; random numbers count.
+        Whether no other explainer's value is better; random numbers are no explainer.
     is_like_random
         Whether it was compared with random numbers, and is not shown to be better.
     """
@@ -97,8 +100,8 @@ def figures(judged: Judgement) -> dict[str, dict[str, Figure]]:
     found: dict[str, dict[str, Figure]] = {}
     for measure in judged.measures["measure"].unique(maintain_order=True):
         rows = judged.measures.filter(measure=measure)
-        known = rows.drop_nulls("value").filter(~rows.drop_nulls("value")["value"].is_nan())
-        best = known["value"].max() if higher_is_better(judged, measure) else known["value"].min()
+        known = rows.filter(rows["explainer"] != RANDOM)["value"].drop_nulls().drop_nans()
+        best = known.max() if higher_is_better(judged, measure) else known.min()
         found[measure] = {row["explainer"]: _figure(row, best) for row in rows.iter_rows(named=True)}
     return found
 
@@ -176,14 +179,16 @@ def title_of(measure: str) -> str:
 
 
 def sentence(text: str) -> str:
-    """Return a clause as a sentence on one line.
+    """Return a clause as a sentence on one line, with the measures as they are called in sentences.
 
     Examples
     --------
-    >>> sentence("no training series were given")
-    'No training series were given.'
+    >>> sentence("sanity_loss of timex was not measured")
+    'Sanity loss of timex was not measured.'
     """
     line = brief(text, MAX_LINE)
+    for measure in MEASURES:
+        line = line.replace(measure, title_of(measure))
     return line[:1].upper() + line[1:] + ("" if line.endswith((".", "!", "?", "…")) else ".")
 
 
@@ -217,8 +222,10 @@ def _figure(row: dict[str, Any], best: Any) -> Figure:
         "" if row["p_adjusted"] is None else p_text(row["p_adjusted"]),
         (value, low, high),
         int(row["n"] or 0),
-        best is not None and value == best,
-        row["p_adjusted"] is not None and not (gain > 0 and row["p_adjusted"] < LEVEL),
+        row["explainer"] != RANDOM and value == best,
+        row["p_adjusted"] is not None
+        and row["measure"] not in RANDOM_PASSES
+        and not (gain > 0 and row["p_adjusted"] < LEVEL),
     )
 
 

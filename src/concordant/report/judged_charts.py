@@ -77,8 +77,14 @@ def curves_spec(judged: Judgement, *, compact: bool = False) -> Spec:
         if row["explainer"] in labels
     ]
     present = {row["curve"] for row in rows}
+    ends = [end for row in rows for end in (row["low"], row["high"], row["value"], 0.0) if end is not None]
+    y = {
+        "type": "quantitative",
+        "scale": {"domain": [min(ends), max(ends)], "nice": True},  # the same for both, so that they compare
+        "axis": {"grid": True, "gridColor": LIGHT["line"], "tickCount": 5, "format": "~g"},
+    }
     panels = [
-        _panel([row for row in rows if row["curve"] == curve], title, NARROW if compact else WIDE)
+        _panel([row for row in rows if row["curve"] == curve], title, y, NARROW if compact else WIDE)
         for curve, title in TITLES.items()
         if curve in present
     ]
@@ -97,18 +103,12 @@ def curves_spec(judged: Judgement, *, compact: bool = False) -> Spec:
     }
 
 
-def _panel(rows: list[dict[str, Any]], title: str, width: int) -> Spec:
-    ends = [end for row in rows for end in (row["low"], row["high"], row["value"], 0.0) if end is not None]
+def _panel(rows: list[dict[str, Any]], title: str, y: Spec, width: int) -> Spec:
     x = {
         "field": "share",
         "type": "quantitative",
         "title": "share of the numbers of a series",
         "axis": {"grid": False, "format": "%", "tickCount": 6},
-    }
-    y = {
-        "type": "quantitative",
-        "scale": {"domain": [min(ends), max(ends)], "nice": True},
-        "axis": {"grid": True, "gridColor": LIGHT["line"], "tickCount": 5, "format": "~g"},
     }
     by = {"field": "explainer", "type": "nominal"}
     band = {
