@@ -300,17 +300,19 @@ def test_seeds_are_counted_on():
     assert any("window is known by its probabilities alone" in note for note in judged.notes)
     seen.clear()
     quiet({"learnt": make}, series_model(), X, seeds=1, randomisations=3, shares=[0.25])
-    assert [seed for _, seed in seen] == [0, 1, 1]  # one classifier with random weights, as one further seed
+    assert [seed for _, seed in seen] == [0, 1, 0]  # one classifier with random weights, as one further seed
 
 
 def test_a_training_that_fails_on_random_weights_is_a_note():
+    model = series_model()
+
     def make(classifier, training, seed):
-        if seed:
+        if classifier is not model:
             message = "all series have one class"
             raise DataError(message)
         return Learnt(seed)
 
-    judged = quiet({"learnt": make}, series_model(), X, seeds=1, shares=[0.25])
+    judged = quiet({"learnt": make}, model, X, seeds=1, shares=[0.25])
     assert "sanity_loss of learnt was not measured: all series have one class" in judged.notes
     assert "sanity_loss" not in judged.measures.filter(pl.col("explainer") == "learnt")["measure"].to_list()
 
@@ -361,7 +363,7 @@ def test_tables_have_the_same_columns_whatever_is_measured():
     assert value(judged, "random", "sufficiency_gap", "p_adjusted") is None
 
 
-@settings(max_examples=15, deadline=None, derandomize=True)
+@settings(max_examples=15)
 @given(st.integers(0, 2**32 - 1))
 def test_properties(seed):
     generator = np.random.default_rng(seed)

@@ -74,9 +74,7 @@ class Again:
         """Return what of the explanation is left, mean over classifiers with random weights."""
         trained = candidate.learns and candidate.name != RANDOM
         strangers = self.strangers[: self.seeds] if trained else self.strangers
-        later = [
-            self._explained(candidate, stranger, self.seed + 1 + i) for i, stranger in enumerate(strangers)
-        ]
+        later = [self._explained(candidate, stranger, self.seed) for stranger in strangers]
         return self._at_rows(np.mean([np.abs(rank_similarity(was[self.rows], now)) for now in later], axis=0))
 
     def _explained(self, candidate: Candidate, classifier: Any, seed: int) -> NDArray[np.float64]:

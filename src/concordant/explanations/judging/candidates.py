@@ -69,7 +69,7 @@ class FreshRandom:
         return numbers
 
 
-def candidates(explainers: Any, x: NDArray[Any]) -> list[Candidate]:
+def candidates(explainers: Any, x: NDArray[Any], seed: int) -> list[Candidate]:
     """Return who is judged, the random control last.
 
     Parameters
@@ -79,6 +79,8 @@ def candidates(explainers: Any, x: NDArray[Any]) -> list[Candidate]:
         attributions.
     x
         Series, whose shape attributions must have.
+    seed
+        Of the control.
 
     Raises
     ------
@@ -103,7 +105,8 @@ def candidates(explainers: Any, x: NDArray[Any]) -> list[Candidate]:
         message = "there is no explainer to judge"
         raise ConfigError(message)
     found = [_candidate(name, value, x) for name, value in given.items()]
-    return [*found, Candidate(RANDOM, make=lambda _classifier, _x, seed: FreshRandom(seed), learns=True)]
+    fresh = FreshRandom(seed)
+    return [*found, Candidate(RANDOM, fresh, make=lambda *_: fresh, learns=True)]
 
 
 def made(candidate: Candidate, classifier: Classifier, training: NDArray[Any], seed: int) -> Explainer:

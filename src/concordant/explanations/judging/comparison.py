@@ -150,7 +150,7 @@ def judge(
     )
     shares, middle = checked_shares(shares, main_share)
     stand_ins = StandIns.of(known, absent)
-    entries = candidates(explainers, series)
+    entries = candidates(explainers, series, seed)
     whole = behaviour(classifier, series)
     check_main(main, has_truth=hits is not None, has_latent=whole.latents is not None)
     notes = notes_on_classifier(classifier, whole, labels, weak_below)
