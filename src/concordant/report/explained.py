@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from concordant.explanations.explained import Explained, LandmarkExamples
     from concordant.explanations.judging import Judgement
 
-MAX_METHODS = 12
+MAX_METHODS = 20
 """How many the style sheet can switch between."""
 MAX_KINDS = 8
 

@@ -18,7 +18,8 @@ TITLES = {
     "comprehensiveness": "lost when this share is removed",
 }
 COLOURS = ("accent", "worse", "better", "unsure", "ink")
-DASHES = ([1, 0], [7, 3], [2, 2], [9, 3, 2, 3], [4, 4])
+DASHES = ([1, 0], [7, 3], [2, 2], [9, 3, 2, 3], [4, 4], [12, 4])
+MAX_LINES = 6
 WIDE, NARROW, HEIGHT = 390, 280, 230
 
 
@@ -42,13 +43,11 @@ class Look:
 
 
 def looks(judged: Judgement) -> dict[str, Look]:
-    """Return how each explainer is drawn, in the order of the ranking: lines differ in colour and dashes, random is grey."""
+    """Return how the first six explainers of the ranking are drawn: in colours and dashes; the random one is grey."""
     order = judged.ranking.sort("rank")["explainer"].to_list()
-    known = [name for name in order if name != RANDOM]
+    known = [name for name in order if name != RANDOM][:MAX_LINES]
     found = {
-        name: Look(
-            brief(name, 40), LIGHT[COLOURS[i % len(COLOURS)]], DASHES[(i + i // len(COLOURS)) % len(DASHES)]
-        )
+        name: Look(brief(name, 40), LIGHT[COLOURS[i % len(COLOURS)]], DASHES[i])
         for i, name in enumerate(known)
     }
     return found | {name: Look(name, LIGHT["soft"], [1, 0]) for name in order if name == RANDOM}
