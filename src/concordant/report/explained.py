@@ -49,7 +49,20 @@ MAX_KINDS = 8
 
 
 def write(explained: Explained, path: str | Path) -> None:
-    """Write the page of explanations; `StoreError` where it cannot be written."""
+    """Write the page of explanations: one HTML file that needs nothing else.
+
+    Parameters
+    ----------
+    explained
+        What :func:`concordant.explanations.explaining.explain_set` returns, of at least one series and one method.
+    path
+        Of the file.
+
+    Raises
+    ------
+    StoreError
+        If it cannot be written.
+    """
     write_text(path, render(explained))
 
 
