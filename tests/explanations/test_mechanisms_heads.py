@@ -206,6 +206,34 @@ def test_each_row_of_a_batch_may_have_scales_of_its_own(model) -> None:
     torch.testing.assert_close(together[0], logits_of(model, [row])[0], rtol=1e-4, atol=1e-4)
 
 
+def test_rows_keep_their_scales_while_they_are_generated(llama) -> None:
+    factors = np.ones((2, 2, 4))
+    factors[0, 1, 2], factors[1, 0, 0] = 6.0, -3.0
+    ids = torch.tensor([ROWS[0], ROWS[0]])
+    options = {"max_new_tokens": 5, "do_sample": False, "attention_mask": torch.ones_like(ids)}
+    with scaled_heads(llama, factors):
+        together = llama.generate(ids, **options)
+    for row, one in zip(together, factors, strict=True):
+        with scaled_heads(llama, one):
+            alone = llama.generate(ids[:1], **{**options, "attention_mask": torch.ones_like(ids[:1])})[0]
+        n = min(len(row), len(alone))  # a row that ends early is padded beside one that does not
+        assert row[:n].tolist() == alone[:n].tolist()
+
+
+def test_training_models_are_read_as_they_answer_and_left_as_they_were(gpt2) -> None:
+    trains = copy.deepcopy(gpt2).train()
+    np.testing.assert_array_equal(head_outputs(trains, ROWS), head_outputs(gpt2, ROWS))
+    assert trains.training
+    assert trains.transformer.h[0].training
+
+
+def test_half_precision_adds_up_within_its_rounding(llama) -> None:
+    half = copy.deepcopy(llama).bfloat16()
+    found = direct_logit_attribution(half, ROWS, 3, against=4)
+    exact = direct_logit_attribution(llama, ROWS, 3, against=4)
+    np.testing.assert_allclose(found.heads, exact.heads, atol=0.05 * np.abs(exact.heads).max())
+
+
 def test_scales_for_rows_are_for_those_rows_only(gpt2) -> None:
     factors = np.full((2, 2, 4), 2.0)
     with scaled_heads(gpt2, factors), pytest.raises(ModelError, match="scales were given for 2 rows"):

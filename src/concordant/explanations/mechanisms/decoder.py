@@ -185,7 +185,8 @@ def read_batches(
     if "logits_to_keep" in taken:
         options["logits_to_keep"] = kept
     training = module.training
-    module.eval()
+    if training:
+        module.eval()
     try:
         for part in batches([len(row) for row in rows], batch_size):
             inputs = padded([rows[i] for i in part], 0, module.device)
@@ -193,4 +194,5 @@ def read_batches(
                 logits = module(**{k: v for k, v in inputs.items() if k in taken}, **options).logits
             yield part, logits[:, -kept:]
     finally:
-        module.train(training)
+        if training:
+            module.train()
