@@ -186,3 +186,9 @@ def test_an_estimator(name, x):
 def test_an_unknown_option_is_named(model, name):
     with pytest.raises(ConfigError, match=r"an option of .* is unknown: .*depth"):
         find_method(name)(SeriesModel(model), X, 0, depth=3)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if find_method(name).shows_progress])
+def test_those_that_show_progress_take_the_option(model, name):
+    options = {**OPTIONS.get(name, {}), **QUICK.get(name, {}), "progress": True}
+    assert find_method(name)(SeriesModel(model), X[:16], 0, **options).explain(X[:2]).shape == (2, 12, 2)

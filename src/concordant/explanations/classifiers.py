@@ -249,7 +249,7 @@ def chosen_classes(outputs: ArrayLike, classes: ArrayLike | None) -> NDArray[np.
     """
     known = np.asarray(outputs)
     if classes is None:
-        return known.argmax(-1).astype(np.int64)
+        return np.asarray(known.argmax(-1), np.int64)
     chosen = np.asarray(classes)
     n, n_classes = known.shape
     if chosen.shape != (n,) or chosen.dtype.kind not in "iu" or chosen.min() < 0 or chosen.max() >= n_classes:

@@ -120,9 +120,16 @@ class LibraryExplainer:
         targets = torch.as_tensor(chosen, device=series.device)
         rows_a_pass = max(1, BATCH // self.draws)
         found, logits = [], _Logits(self.model)
-        with progress_bars() as tell, evaluating(self.model), _seeded(self.seed), warnings.catch_warnings():
+        with (
+            progress_bars() as tell,
+            evaluating(self.model),
+            _seeded(self.seed, series.device),
+            warnings.catch_warnings(),
+        ):
             warnings.simplefilter("ignore")  # on its hooks, which are removed again
-            for rows, wanted in zip(series.split(rows_a_pass), targets.split(rows_a_pass), strict=True):
+            for rows, wanted in zip(
+                torch.split(series, rows_a_pass), torch.split(targets, rows_a_pass), strict=True
+            ):
                 given = rows.detach().clone().requires_grad_()
                 found.append(self.attribute(self.captum, logits, given, wanted).detach())
                 if self.progress:
@@ -131,16 +138,21 @@ class LibraryExplainer:
         return (attribution.abs() if self.absolute else attribution).float().numpy(force=True)
 
 
-def input_x_gradient(classifier: nn.Module, *, absolute: bool = False) -> LibraryExplainer:
+def input_x_gradient(
+    classifier: nn.Module, *, absolute: bool = False, progress: bool = False
+) -> LibraryExplainer:
     """Multiply the slope of the logit by the series."""
     return LibraryExplainer(
         classifier,
         lambda captum, logits, x, classes: captum.InputXGradient(logits).attribute(x, target=classes),
         absolute=absolute,
+        progress=progress,
     )
 
 
-def deep_lift(classifier: nn.Module, training: Series, *, absolute: bool = False) -> LibraryExplainer:
+def deep_lift(
+    classifier: nn.Module, training: Series, *, absolute: bool = False, progress: bool = False
+) -> LibraryExplainer:
     """Pass the difference from the mean training series back, layer by layer.
 
     Only activations that are modules (``nn.ReLU``) have its rule; functions of tensors are passed by their slope.
@@ -153,11 +165,18 @@ def deep_lift(classifier: nn.Module, training: Series, *, absolute: bool = False
         ),
         shape=tuple(mean.shape[1:]),
         absolute=absolute,
+        progress=progress,
     )
 
 
 def gradient_shap(
-    classifier: nn.Module, training: Series, *, draws: int = 20, absolute: bool = False, seed: int = 0
+    classifier: nn.Module,
+    training: Series,
+    *,
+    draws: int = 20,
+    absolute: bool = False,
+    seed: int = 0,
+    progress: bool = False,
 ) -> LibraryExplainer:
     """Average slopes at random points on the ways from random training series, times the ways."""
     known = as_series_model(classifier).checked(training, "training")
@@ -170,11 +189,18 @@ def gradient_shap(
         draws=draws,
         absolute=absolute,
         seed=seed,
+        progress=progress,
     )
 
 
 def smooth_gradient(
-    classifier: nn.Module, training: Series, *, draws: int = 20, noise: float = 0.2, seed: int = 0
+    classifier: nn.Module,
+    training: Series,
+    *,
+    draws: int = 20,
+    noise: float = 0.2,
+    seed: int = 0,
+    progress: bool = False,
 ) -> LibraryExplainer:
     """Average the absolute slopes of the logit over noisy copies; `noise` in standard deviations of the training series.
 
@@ -196,11 +222,17 @@ def smooth_gradient(
         shape=tuple(known.shape[1:]),
         draws=draws,
         seed=seed,
+        progress=progress,
     )
 
 
 def feature_ablation(
-    classifier: nn.Module, training: Series, *, window: int = 1, absolute: bool = False
+    classifier: nn.Module,
+    training: Series,
+    *,
+    window: int = 1,
+    absolute: bool = False,
+    progress: bool = False,
 ) -> LibraryExplainer:
     """Replace windows of each channel by the mean training series, one after the other, and take what the logit loses.
 
@@ -224,6 +256,7 @@ def feature_ablation(
         ),
         shape=tuple(mean.shape[1:]),
         absolute=absolute,
+        progress=progress,
     )
 
 
@@ -240,12 +273,13 @@ class _Logits(nn.Module):
 
 
 @contextmanager
-def _seeded(seed: int) -> Iterator[None]:
+def _seeded(seed: int, device: torch.device) -> Iterator[None]:
     """Let a seed decide what is drawn from the global generators, and put them back as they were."""
     before = np.random.get_state()  # noqa: NPY002
-    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
-    with torch.random.fork_rng(devices):
-        torch.manual_seed(seed)
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.default_generator.manual_seed(seed)
+        if device.type == "cuda":
+            torch.cuda.manual_seed(seed)
         np.random.seed(seed % 2**32)  # noqa: NPY002
         try:
             yield

@@ -79,7 +79,7 @@ def shapley(classifier: Any, x: Any, seed: int, **options: Any) -> Explainer:
     return SeriesShapley(classifier, x, seed=seed, **options)
 
 
-@method("deep-lift", needs="gradient")
+@method("deep-lift", needs="gradient", shows_progress=True)
 def deep_lift(classifier: Any, x: Any, seed: int, **options: Any) -> Explainer:
     """Pass the difference from the mean training series back, layer by layer (captum)."""
     from concordant.explanations import library_methods
@@ -87,7 +87,7 @@ def deep_lift(classifier: Any, x: Any, seed: int, **options: Any) -> Explainer:
     return library_methods.deep_lift(classifier, x, **options)
 
 
-@method("feature-ablation", needs="gradient")
+@method("feature-ablation", needs="gradient", shows_progress=True)
 def feature_ablation(classifier: Any, x: Any, seed: int, **options: Any) -> Explainer:
     """Replace windows by the mean training series, and take what the logit loses (captum)."""
     from concordant.explanations import library_methods
@@ -95,7 +95,7 @@ def feature_ablation(classifier: Any, x: Any, seed: int, **options: Any) -> Expl
     return library_methods.feature_ablation(classifier, x, **options)
 
 
-@method("gradient-shap", needs="gradient")
+@method("gradient-shap", needs="gradient", shows_progress=True)
 def gradient_shap(classifier: Any, x: Any, seed: int, **options: Any) -> Explainer:
     """Average slopes on the ways from random training series, times the ways (captum)."""
     from concordant.explanations import library_methods
@@ -103,7 +103,7 @@ def gradient_shap(classifier: Any, x: Any, seed: int, **options: Any) -> Explain
     return library_methods.gradient_shap(classifier, x, seed=seed, **options)
 
 
-@method("input-x-gradient", needs="gradient")
+@method("input-x-gradient", needs="gradient", shows_progress=True)
 def input_x_gradient(classifier: Any, x: Any, seed: int, **options: Any) -> Explainer:
     """Multiply the slope of the logit by the series (captum)."""
     from concordant.explanations import library_methods
@@ -111,7 +111,7 @@ def input_x_gradient(classifier: Any, x: Any, seed: int, **options: Any) -> Expl
     return library_methods.input_x_gradient(classifier, **options)
 
 
-@method("smooth-gradient", needs="gradient")
+@method("smooth-gradient", needs="gradient", shows_progress=True)
 def smooth_gradient(classifier: Any, x: Any, seed: int, **options: Any) -> Explainer:
     """Average absolute slopes of the logit over noisy copies of a series (captum)."""
     from concordant.explanations import library_methods

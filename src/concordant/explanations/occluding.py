@@ -126,7 +126,8 @@ class Occlusion:
         before = self.classifier.probabilities(series)  # first of all: it knows axes the wrong way round
         checked_training(self._training, series)
         targets = chosen_classes(before, classes)
-        covered = windows(*series.shape[1:], self.window, self.stride)
+        _, time, channels = series.shape
+        covered = windows(time, channels, self.window, self.stride)
         after = replaced_probabilities(
             self.classifier,
             series,
@@ -137,8 +138,7 @@ class Occlusion:
             progress=self.progress,
         )
         losses = before[np.arange(len(series)), targets, None] - after
-        found = np.einsum("nw,wtc->ntc", losses, covered / covered.sum(0))
-        return found.astype(np.float32)
+        return np.asarray(np.einsum("nw,wtc->ntc", losses, covered / covered.sum(0)), np.float32)
 
 
 def windows(time: int, channels: int, window: int, stride: int) -> NDArray[np.bool_]:
@@ -153,4 +153,5 @@ def windows(time: int, channels: int, window: int, stride: int) -> NDArray[np.bo
     steps = np.arange(time)
     covers = (steps >= starts[:, None]) & (steps < starts[:, None] + window)
     channel = np.eye(channels, dtype=bool)
-    return (covers[:, None, :, None] & channel[None, :, None, :]).reshape(-1, time, channels)
+    covered: NDArray[np.bool_] = covers[:, None, :, None] & channel[None, :, None, :]
+    return covered.reshape(-1, time, channels)

@@ -74,7 +74,8 @@ def replaced_probabilities(
             found[cut] = classifier.probabilities(given)[np.arange(len(row)), classes[row]]
             if progress:
                 tell("replacing", cut.stop, total)
-    return found.reshape(shape).mean(-1)
+    mean: NDArray[np.float64] = found.reshape(shape).mean(-1)
+    return mean
 
 
 def checked_training(training: ArrayLike, x: NDArray[Any]) -> NDArray[Any]:

@@ -90,7 +90,8 @@ def jensen_shannon_loss(logits: Tensor, reference: Tensor) -> Tensor:
     p, q = logits.softmax(-1), reference.softmax(-1)
     tiny = torch.finfo(p.dtype).tiny  # the slope of the entropy at 0 is infinite
     mixed, first, second = (torch.special.entr(r.clamp(min=tiny)).sum(-1) for r in ((p + q) / 2, p, q))
-    return (mixed - (first + second) / 2).mean()
+    divergence: Tensor = (mixed - (first + second) / 2).mean()
+    return divergence
 
 
 def normal_divergence(
@@ -127,4 +128,5 @@ def normal_divergence(
     )
     squared = log_variance.exp() + (mean - reference_mean).square()
     apart = reference_log_variance - log_variance - 1 + squared * torch.exp(-reference_log_variance)
-    return apart.mean() / 2
+    result: Tensor = apart.mean() / 2
+    return result
