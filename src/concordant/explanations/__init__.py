@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from concordant.explanations.classifiers import BlackBox as BlackBox
     from concordant.explanations.classifiers import Classifier as Classifier
     from concordant.explanations.classifiers import as_classifier as as_classifier
+    from concordant.explanations.dynamask import Dynamask as Dynamask
     from concordant.explanations.explained import Explained as Explained
     from concordant.explanations.explainer import Explainer as Explainer
     from concordant.explanations.explainer import RandomExplanation as RandomExplanation
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from concordant.explanations.judging import Judgement as Judgement
     from concordant.explanations.judging import judge as judge
     from concordant.explanations.loading import load_classifier as load_classifier
+    from concordant.explanations.occluding import Occlusion as Occlusion
     from concordant.explanations.occlusion import label_agreement_rate as label_agreement_rate
     from concordant.explanations.occlusion import occlusion_curve as occlusion_curve
     from concordant.explanations.registry import Method as Method
@@ -36,23 +38,29 @@ if TYPE_CHECKING:
     from concordant.explanations.series_set import SeriesSet as SeriesSet
     from concordant.explanations.series_transformer import SeriesTransformer as SeriesTransformer
     from concordant.explanations.series_transformer import fit_classifier as fit_classifier
+    from concordant.explanations.shapley_series import SeriesShapley as SeriesShapley
     from concordant.explanations.timex import TimeX as TimeX
+    from concordant.explanations.timex_plus import TimeXPlus as TimeXPlus
     from concordant.explanations.ts_files import read_ts as read_ts
 
 _HOME = {
     "BlackBox": "classifiers",
     "Classifier": "classifiers",
+    "Dynamask": "dynamask",
     "Explained": "explained",
     "Explainer": "explainer",
     "Gradient": "gradients",
     "IntegratedGradients": "gradients",
     "Judgement": "judging",
     "Method": "registry",
+    "Occlusion": "occluding",
     "RandomExplanation": "explainer",
     "SeriesModel": "series_model",
     "SeriesSet": "series_set",
+    "SeriesShapley": "shapley_series",
     "SeriesTransformer": "series_transformer",
     "TimeX": "timex",
+    "TimeXPlus": "timex_plus",
     "as_classifier": "classifiers",
     "explain_set": "explaining",
     "find_method": "registry",
@@ -76,10 +84,12 @@ _WITHOUT_TORCH = (
     "explaining",
     "judging",
     "loading",
+    "occluding",
     "registry",
     "saliency_metrics",
     "series_files",
     "series_set",
+    "shapley_series",
     "ts_files",
 )
 _WITH_TORCH = dict.fromkeys(set(_HOME.values()) - set(_WITHOUT_TORCH), "explainers of torch classifiers")
