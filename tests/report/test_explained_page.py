@@ -75,7 +75,7 @@ def test_it_has_all_its_parts(made, page):
         "The classifier is weak.",
         "There is no truth.",
         "+0.700",
-        "✗ low, second 0.67 , truly high, first",
+        "✗ low, second with 0.67 , truly high, first",
         "most on steps",
         "where the class truly is",
         "Kinds of explanations",
@@ -255,6 +255,12 @@ def test_the_terminal_has_the_answer_the_ranking_and_the_measures(made):
         assert part in text, part
     assert max(map(len, text.splitlines())) <= 100
     assert "1.5 s" in printed(made_explained(judged=None))
+
+
+def test_a_class_with_a_number_for_a_name_is_named_as_a_class():
+    shown = Page(render(made_explained(classes=("1", "-1", "a1", "2.0"), judged=None, landmarks={})))
+    for part in ("class 1 with", "class -1 with", " a1 with", "class 2.0 with"):
+        assert part in shown.text, part
 
 
 def test_times_are_as_people_say_them():

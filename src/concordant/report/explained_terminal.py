@@ -12,7 +12,6 @@ from concordant.report.explained_words import (
     answer,
     figures,
     higher_is_better,
-    listed,
     name_of,
     ranked,
     seconds_text,
@@ -58,18 +57,18 @@ def print_explained(explained: Explained, console: Console) -> None:
 
 
 def _ranking(explained: Explained, judged: Judgement) -> Table:
-    table = _table("rank", "explainer", title_of(judged.main), "better than random by", "p", "time", "beats")
-    for place in ranked(judged):
+    table = _table("rank", "explainer", title_of(judged.main), "over random", "time", "beats ranks")
+    places = ranked(judged)
+    rank = {place.name: str(place.rank) for place in places}
+    for place in places:
         figure, seconds = place.figure, explained.seconds.get(place.name)
-        over = figure.over_random and f"{figure.over_random} ({figure.over_random_interval})"
         cells = (
             str(place.rank),
             name_of(place.name),
             f"{figure.value} ({figure.interval})",
-            over,
-            figure.p,
+            figure.over_random,
             "" if seconds is None else seconds_text(seconds),
-            listed(place.beats) if place.beats else "none",
+            ", ".join(rank[name] for name in place.beats) or "none",
         )
         table.add_row(*map(Text, cells), style="dim" if place.name == RANDOM else "")
     return table
@@ -98,7 +97,10 @@ def _seconds(explained: Explained) -> Table:
 
 def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    words = {"explainer", "beats", "measure", "better"}
+    words = {"explainer", "beats ranks", "measure", "better"}
     for name in columns:
-        table.add_column(Text(name), justify="left" if name in words else "right", overflow="fold")
+        is_number = name not in words
+        table.add_column(
+            Text(name), justify="right" if is_number else "left", overflow="fold", no_wrap=is_number
+        )
     return table

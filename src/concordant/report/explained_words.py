@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ RANDOM_PASSES = {"sanity_loss"}
 """Measures that random numbers pass by their nature, so that it says nothing not to be better."""
 MAX_NAME = 60
 MAX_LINE = 400
+NUMBER = re.compile(r"[-+]?[\d.]+")
 TITLES = {"auprc_score": "AUPRC", "aup_score": "AUP", "aur_score": "AUR", "iou_score": "IoU"}
 PHRASES = {
     "sufficiency_gap": "when only the numbers that it calls most important are kept, the class loses {} of its probability",
@@ -150,9 +152,10 @@ def rows_text(explained: Explained) -> str:
 
 
 def class_name(explained: Explained, label: int) -> str:
-    """Return what a class is called; its number where it has no name."""
+    """Return what a class is called; where it has no name, or a number for one, that with the word."""
     classes = explained.data.classes
-    return brief(classes[label], MAX_NAME) if label < len(classes) else f"class {label}"
+    name = brief(classes[label], MAX_NAME) if label < len(classes) else str(label)
+    return f"class {name}" if NUMBER.fullmatch(name) else name
 
 
 def listed(names: list[str]) -> str:
