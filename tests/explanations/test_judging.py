@@ -202,6 +202,9 @@ def test_the_right_set_overlaps_fully():
     judged = quiet({"right": RIGHT}, window, X, TRUTH, shares=[0.25], main="iou_score")
     assert value(judged, "right", "iou_score") == 1
     assert judged.main == "iou_score"
+    narrow = quiet({"right": RIGHT, "wrong": WRONG}, window, X, TRUTH, shares=[0.125])
+    assert value(narrow, "right", "iou_score") == 0.5  # one of the two, though both are equally important
+    assert value(narrow, "wrong", "iou_score") == 0
     assert judged.ranking["beats"].to_list() == [["random"], []]
 
 

@@ -194,7 +194,7 @@ def judge(
             "sufficiency_gap": area(lost.sufficiency, shares),
             "comprehensiveness_score": area(lost.comprehensiveness, shares),
             **lost.agreement,
-            **({} if hits is None else localisation(attributions[name], hits, middle)),
+            **({} if hits is None else localisation(attributions[name], hits, middle, seed)),
             **repeated[name],
         }
     measures = measures_table(values)
