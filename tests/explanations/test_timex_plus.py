@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from scipy.spatial.distance import jensenshannon
 from torch import nn
 from torch.distributions import Normal, kl_divergence
 
-from concordant.core.errors import ConfigError, DataError
+from concordant.core.errors import ConfigError, DataError, ModelError, StoreError
 from concordant.explanations.masking import Baseline
 from concordant.explanations.series_data import freq_shapes
 from concordant.explanations.series_model import SeriesModel
@@ -18,6 +20,7 @@ from concordant.explanations.timex_plus_network import (
     jensen_shannon_loss,
     normal_divergence,
 )
+from concordant.learn.checkpoint import save_weights
 
 DATA = freq_shapes(64, seed=0, length=20)
 
@@ -156,6 +159,33 @@ def test_the_best_epoch_on_other_series_is_kept(classifier):
         assert explainer._validation_loss(explainer._net, batch).item() == pytest.approx(
             min(losses), rel=1e-5
         )
+
+
+def test_a_file_explains_as_the_fitted_one(classifier, tmp_path):
+    fitted = small(classifier, keep_rate=0.2).fit(DATA.x)
+    assert fitted.save(tmp_path / "kept").name == "timex-plus.safetensors"
+    read = TimeXPlus.load(tmp_path / "kept", classifier)
+    assert read.options == fitted.options
+    assert np.array_equal(read.explain(DATA.x), fitted.explain(DATA.x))
+    assert np.array_equal(read.made(DATA.x), fitted.made(DATA.x))
+    again, kept = read.save(tmp_path / "again"), tmp_path / "kept" / "timex-plus.safetensors"
+    assert again.read_bytes() == kept.read_bytes()
+
+
+def test_a_file_knows_its_classifier(classifier, tmp_path):
+    small(classifier, epochs=0).fit(DATA.x).save(tmp_path)
+    other = copy.deepcopy(classifier)
+    with torch.no_grad():
+        next(other.parameters()).add_(1e-3)
+    with pytest.raises(ModelError, match="explains another classifier: a SeriesTransformer with weights"):
+        TimeXPlus.load(tmp_path, other)
+    with pytest.raises(StoreError, match="there is no checkpoint"):
+        TimeXPlus.load(tmp_path / "nowhere", classifier)
+    with pytest.raises(ConfigError, match="has not been fitted"):
+        small(classifier).save(tmp_path)
+    save_weights(tmp_path / "timex-plus.safetensors", classifier)
+    with pytest.raises(ModelError, match=r"is a checkpoint, but not of a TimeX[+]{2}"):
+        TimeXPlus.load(tmp_path, classifier)
 
 
 def test_no_latent_is_needed():

@@ -38,7 +38,7 @@ def save_timex(explainer: TimeX, folder: str | Path) -> Path:
         "masking": explainer._masking,
         "draws_seed": explainer._draws_seed,
         "widths": net.widths,
-        "classifier": _known(explainer.model.module),
+        "classifier": identity_of(explainer.model.module),
     }
     path = Path(folder) / FILE
     save_tensors(path, tensors, header)
@@ -55,13 +55,8 @@ def load_timex(
         message = f"{path} is a checkpoint, but not of a TimeX"
         raise ModelError(message)
     explainer = kind(classifier, **given, **header["options"])
-    known, module = header["classifier"], explainer.model.module
-    if _known(module) != known:
-        message = (
-            f"{path} explains another classifier: a {known[0]} with weights {known[1][:12]}, "
-            f"got a {type(module).__name__} with weights {_known(module)[1][:12]}"
-        )
-        raise ModelError(message)
+    module = explainer.model.module
+    refuse_another(path, header["classifier"], module)
     net_weights = {name.removeprefix("net."): t for name, t in tensors.items() if name.startswith("net.")}
     net = TimeXNetwork(
         explainer.model, tuple(header["widths"]), net_weights["landmarks"], explainer.size, explainer.seed
@@ -77,6 +72,24 @@ def load_timex(
     return explainer
 
 
-def _known(module: nn.Module) -> list[str]:
+def identity_of(module: nn.Module) -> list[str]:
+    """Return the type of a classifier and the digest of its weights."""
     weights = {name: np.asarray(weight.detach().cpu()) for name, weight in module.state_dict().items()}
     return [type(module).__name__, fingerprint(weights)]
+
+
+def refuse_another(path: Path, known: list[str], module: nn.Module) -> None:
+    """Refuse a classifier that is not the one whose identity a file has.
+
+    Raises
+    ------
+    ModelError
+        If it has another type or other weights.
+    """
+    name, digest = identity_of(module)
+    if [name, digest] != known:
+        message = (
+            f"{path} explains another classifier: a {known[0]} with weights {known[1][:12]}, "
+            f"got a {name} with weights {digest[:12]}"
+        )
+        raise ModelError(message)

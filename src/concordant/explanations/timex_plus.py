@@ -32,6 +32,7 @@ from concordant.explanations.best_weights import BestWeights
 from concordant.explanations.masking import Baseline, masked
 from concordant.explanations.series_model import Series, as_series_model, evaluating
 from concordant.explanations.timex_loss import Connection, connection_loss, mask_size_loss
+from concordant.explanations.timex_plus_file import load_timex_plus, save_timex_plus
 from concordant.explanations.timex_plus_network import TimeXPlusNetwork, jensen_shannon_loss
 from concordant.learn.batches import Batches
 from concordant.learn.loop import train
@@ -39,10 +40,15 @@ from concordant.learn.networks.masks import straight_through
 from concordant.learn.randomness import child_seeds
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     from numpy.typing import NDArray
 
     from concordant.learn.history import History
+
+
+NOT_KEPT = ("self", "classifier", "progress", "__class__")
 
 
 class TimeXPlus:
@@ -116,6 +122,8 @@ class TimeXPlus:
         seed: int = 0,
         progress: bool = False,
     ) -> None:
+        given = dict(locals())
+        self.options = {name: given[name] for name in given if name not in NOT_KEPT}
         self.model = as_series_model(classifier)
         if not 0 < keep_rate < 1:
             message = f"keep_rate of TimeX++ must be above 0 and below 1, got {keep_rate}"
@@ -265,10 +273,51 @@ class TimeXPlus:
         with torch.no_grad():
             return self._net.made(series, kept).numpy(force=True)
 
-    def _fitted(self, x: Series) -> Tensor:
+    def save(self, folder: str | Path) -> Path:
+        """Write the fitted explainer, without its training series, and return the file.
+
+        Parameters
+        ----------
+        folder
+            Where ``timex-plus.safetensors`` is written, all or nothing; it is made if it is not there.
+
+        Raises
+        ------
+        ConfigError
+            If it was not fitted.
+        StoreError
+            If the file cannot be written.
+        """
+        self._needs_fit()
+        return save_timex_plus(self, folder)
+
+    @classmethod
+    def load(cls, folder: str | Path, classifier: nn.Module) -> TimeXPlus:
+        """Read what :meth:`save` wrote; it explains as the one that was saved does.
+
+        Parameters
+        ----------
+        folder
+            Where ``timex-plus.safetensors`` is.
+        classifier
+            The classifier that it was fitted to explain, with the same weights.
+
+        Raises
+        ------
+        StoreError
+            If there is no such file, or it is damaged.
+        ModelError
+            If it explains another classifier, or the same with other weights.
+        """
+        return load_timex_plus(cls, folder, classifier)
+
+    def _needs_fit(self) -> None:
         if not hasattr(self, "_net"):
             message = "this TimeX++ has not been fitted: call fit(X) with training series first"
             raise ConfigError(message)
+
+    def _fitted(self, x: Series) -> Tensor:
+        self._needs_fit()
         return self._same_shape(self.model.checked(x), "X")
 
     def _same_shape(self, x: Tensor, name: str) -> Tensor:
