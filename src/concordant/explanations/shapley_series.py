@@ -27,8 +27,8 @@ from concordant.explanations.shapley import shapley_plan
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-PLAYERS = 10
-"""Players that stretches are made for where nothing else is said: 1,024 coalitions a series."""
+PLAYERS = 8
+"""Players that stretches are made for where nothing else is said: 256 coalitions a series."""
 
 BACKGROUND = 8
 
@@ -44,7 +44,7 @@ class SeriesShapley:
         Series of which background rows are drawn, shape ``(n, time, channel)``.
     segments
         Stretches that the steps of each channel are cut into, from 1 to the number of steps; by default as many as make
-        about 10 players of all channels, and 1 for a table.
+        8 players of all channels, at least 2, and 1 for a table.
     background
         Rows that are drawn, at least 1; all where there are fewer.
     pairs
@@ -86,7 +86,7 @@ class SeriesShapley:
         known = checked_series(training, "training")
         _, time, channels = known.shape
         if segments is None:
-            segments = min(time, max(1, PLAYERS // channels))
+            segments = min(time, max(2, PLAYERS // channels))
         if not 1 <= segments <= time:
             message = f"segments of SeriesShapley must be from 1 to the {time} steps, got {segments}"
             raise ConfigError(message)
