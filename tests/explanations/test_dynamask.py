@@ -76,6 +76,12 @@ def test_a_heavy_regulator_gives_masks_of_the_size():
         assert np.allclose(masks * (1 - masks), 0, atol=0.01)
 
 
+def test_one_number_of_a_short_row_is_kept():
+    rows = X[:, 5:6, :]
+    masks = Dynamask(on_rows(2), training=rows, size=0.1, size_weight=100.0, steps=80).explain(rows)
+    assert np.allclose(np.sort(masks.reshape(len(X), 2)), [[0, 1]] * len(X), atol=0.01)
+
+
 def test_jumps_cost():
     rough, smooth = (
         np.abs(np.diff(mask_of(Steps(), steps=60, size_weight=0.1, time_weight=weight), axis=1)).mean()
@@ -131,7 +137,7 @@ def test_bad_input():
     with pytest.raises(
         ConfigError, match="takes the steps around, and series of one step have none: give training"
     ):
-        Dynamask(on_rows()).explain(np.zeros((2, 1, 3)))
+        Dynamask(on_rows(3)).explain(np.zeros((2, 1, 3)))
     with pytest.raises(
         DataError, match=r"training must have the \(time, channel\) \(12, 2\) of the series, got \(9, 2\)"
     ):
@@ -140,5 +146,7 @@ def test_bad_input():
         mask_of(Steps(), np.full((1, 12, 2), np.nan))
 
 
-def on_rows():
-    return nn.Sequential(nn.Flatten(), nn.Linear(3, 2, device="meta").to_empty(device="cpu"))
+def on_rows(columns):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Flatten(), nn.Linear(columns, 2)).double()

@@ -51,7 +51,8 @@ class Dynamask:
     classifier
         A torch module that maps ``(batch, time, channel)`` to logits, or a `SeriesModel`. It is not changed.
     size
-        a in (0, 1), the share of a series that is kept; or several, of which each series gets the extremal mask.
+        a in (0, 1), the share of a series that is kept, at least one number of it; or several, of which each series gets
+        the extremal mask.
     perturbation
         What befalls numbers that are not kept: ``"blur"`` (normal weights, `width` steps wide where nothing is kept) as
         in the paper, ``"average"`` or ``"past-average"`` of the steps up to `width` away, or ``"normal"`` numbers with
@@ -184,7 +185,8 @@ class Dynamask:
             target = self.model(x)[0].softmax(-1)
         entropy = torch.special.entr(target).sum(-1)
         repeated = target.repeat(n_sizes, 1)
-        n_dropped = torch.tensor([round((1 - size) * numbers) for size in self.sizes], device=x.device)
+        kept = [max(1, round(size * numbers)) for size in self.sizes]  # of a short row, at least one number
+        n_dropped = numbers - torch.tensor(kept, device=x.device)
         ties = torch.randperm(numbers, generator=torch.Generator().manual_seed(self.seed)).to(x.device)
         generator = torch.Generator().manual_seed(self.seed)
         masks = torch.full((n_sizes, *x.shape), 0.5, dtype=x.dtype, device=x.device, requires_grad=True)
