@@ -97,6 +97,8 @@ def token_dynamics(
 ) -> Trajectories:
     r"""Follow tokens through depth, with steps that an estimate of the error chooses.
 
+    The solver is LSODA, which turns to an implicit method where the equation is stiff, as it becomes with several channels.
+
     Parameters
     ----------
     x0
@@ -227,7 +229,7 @@ def _followed(
                 velocity,
                 (t, t_end),
                 x.reshape(-1),
-                method="DOP853",
+                method="LSODA",
                 dense_output=True,
                 events=guards,
                 rtol=max(errors[0] * share, 1e-13),
