@@ -21,10 +21,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-SHORT = 64
-"""Up to how many steps attention is plain products: the fused kernel, which computes its weights twice, is slower there."""
-
-
 class MaskGenerator(nn.Module):
     """Map series to the log-odds of keeping each of their numbers.
 
@@ -116,8 +112,5 @@ class DecoderBlock(nn.Module):
 
 
 def _attention(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-    if queries.shape[1] <= SHORT:
-        weights = (queries * queries.shape[-1] ** -0.5) @ keys.transpose(1, 2)
-        return weights.softmax(-1) @ values
     # With an axis of heads, if only of one: without it the fused kernel is not used.
     return scaled_dot_product_attention(queries[:, None], keys[:, None], values[:, None])[:, 0]

@@ -104,10 +104,12 @@ class SeriesEncoder(nn.Module):
         )
         for block in self.blocks:
             block.dropout = Dropout(dropout)
+        self.register_buffer("code", time_code(length, CODE_WIDTH, length), persistent=False)
 
     def with_time(self, x: Tensor) -> Tensor:
         """Return the series with the time code beside it, shape ``(batch, time, width)``."""
-        code = time_code(x.shape[1], CODE_WIDTH, self.length).to(x)
+        time, known = x.shape[1], self.get_buffer("code")
+        code = (known[:time] if time <= self.length else time_code(time, CODE_WIDTH, self.length)).to(x)
         return torch.cat([code.expand(len(x), -1, -1), x], dim=-1)
 
     def forward(self, x: Tensor, keep: Tensor | None = None) -> Tensor:
