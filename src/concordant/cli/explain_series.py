@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
     from concordant.explanations.classifiers import Classifier
 
+LEARNERS = ("timex", "timex++")
+EPOCHS, BATCH_SIZE, FEWEST_STEPS = 50, 64, 1000
+"""Epochs and series a step of what learns by default, and the steps that it takes at least."""
+
 
 def series(
     model: Annotated[
@@ -61,6 +65,13 @@ def series(
         str | None,
         typer.Option(metavar="COLUMN", help="The true classes; label, y, class or target if left out."),
     ] = None,
+    absent: Annotated[
+        str,
+        typer.Option(
+            metavar="RULE",
+            help="What stands in for absent numbers when judging: moments of the training series, mean, or zero.",
+        ),
+    ] = "moments",
     seeds: Annotated[
         int,
         typer.Option(
@@ -113,10 +124,12 @@ def series(
         chosen = rows_of(whole, rows)
         classifier = loaded.beside(chosen, latent=latent, channels_first=channels_first)
         methods, left_out = _methods(classifier, method or [], compare, is_table=whole.is_table)
+        _train_enough(options, methods, len((whole if known is None else known).x))
         kept = None if output is None else open_folder(output, rows)
         settings = {
             "command": _command(locals()),
             "seed": str(seed),
+            "absent": absent,
             "classifier": loaded.fingerprint,
             **{f"options of {name}": str(given) for name, given in options.items()},
             **({"left out": "; ".join(left_out)} if left_out else {}),
@@ -128,6 +141,7 @@ def series(
             training=known if known is not None or limit is None else whole,
             options=options,
             classes=loaded.classes,
+            absent=absent,  # type: ignore[arg-type]  # checked there
             seeds=seeds,
             seed=seed,
             leave_out=compare == "all",
@@ -170,12 +184,24 @@ def _options(texts: Sequence[str]) -> dict[str, dict[str, Any]]:
     return options
 
 
+def _train_enough(options: dict[str, dict[str, Any]], methods: Sequence[str], n: int) -> None:
+    """Let methods that learn go over a small set more often, where it is left open how often."""
+    for name in LEARNERS:
+        if name in methods and "epochs" not in options.get(name, {}):
+            given = options.setdefault(name, {})
+            size = given.get("batch_size")
+            steps = -(-n // (size if isinstance(size, int) and size > 0 else BATCH_SIZE))
+            given["epochs"] = max(EPOCHS, -(-FEWEST_STEPS // steps))
+
+
 def _command(given: dict[str, Any]) -> str:
     """Return the command that does the same again."""
     words = ["concordant", "explain", given["model"], str(given["data"])]
     for name in ("train", "compare", "latent", "labels", "limit", "output"):
         if given[name] is not None:
             words += [f"--{name}", str(given[name])]
+    if given["absent"] != "moments":
+        words += ["--absent", given["absent"]]
     for name in ("seed", "seeds"):
         if given[name]:
             words += [f"--{name}", str(given[name])]

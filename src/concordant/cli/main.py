@@ -64,6 +64,7 @@ VERBS: dict[str, Any] = {
     "info": info,
 }
 GOING_ON = {
+    "explain": "; what -o or --folder keeps is not lost; the same command goes on",
     "check": "; nothing recorded is lost; go on with --resume",
     "repair": "; what is trained and asked is kept; the same command goes on",
     "study": "; the seeds that are done are kept; the same command goes on",

@@ -121,6 +121,8 @@ class BlackBox:
 
     def _complaint(self, x: NDArray[Any], error: Exception) -> Exception:
         try:
+            if self.layout == "flat":
+                raise error
             self._call(x[:1].swapaxes(1, 2))
         except Exception:
             message = (
@@ -129,8 +131,8 @@ class BlackBox:
             return ModelError(message)
         message = (
             f"X has its axes the wrong way round for {self.name}, got (n, {x.shape[1]}, {x.shape[2]}): "
-            "(n, time, channel) is expected, so give X.swapaxes(1, 2), or another layout if it is the classifier "
-            "that wants them so"
+            "(n, time, channel) is expected, so give X.swapaxes(1, 2), or another layout (--channels-first) if it is "
+            "the classifier that wants them so"
         )
         return DataError(message)
 

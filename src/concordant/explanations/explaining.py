@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from concordant.core.errors import ConcordantError, ConfigError, DataError
+from concordant.core.errors import ConcordantError, ConfigError, DataError, first_line
 from concordant.core.model import digest
 from concordant.explanations.accuracy import accuracy_warnings
 from concordant.explanations.attribution_file import Attributed, AttributionFile
@@ -26,9 +26,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from concordant.explanations.explainer import Explainer
+    from concordant.explanations.judging.perturbation import Absent
     from concordant.explanations.series_set import SeriesSet
 
 N_EXAMPLES = 5
+STAND_INS = {
+    "moments": "normal numbers with the moments of the training series",
+    "mean": "the mean training series",
+    "zero": "0",
+}
 
 
 def explain_set(
@@ -40,6 +46,7 @@ def explain_set(
     options: Mapping[str, Mapping[str, Any]] | None = None,
     classes: Sequence[Any] | None = None,
     judge: bool = True,
+    absent: Absent = "moments",
     seeds: int = 0,
     seed: int = 0,
     leave_out: bool = False,
@@ -68,6 +75,8 @@ def explain_set(
     judge
         Whether the explanations are compared with each other and with a random one; see
         :func:`concordant.explanations.judge`.
+    absent
+        What stands in for what is absent where they are judged: ``"moments"``, ``"mean"`` or ``"zero"``.
     seeds
         Further seeds with which methods that learn are judged; each is a training.
     seed
@@ -109,6 +118,9 @@ def explain_set(
     >>> found.attributions["size"].shape, found.judged.ranking["explainer"][0]
     ((50, 8, 1), 'size')
     """
+    if absent not in STAND_INS:
+        message = f"absent must be one of {', '.join(STAND_INS)}, got {absent!r}"
+        raise ConfigError(message)
     classifier = as_classifier(model)
     known = data if training is None else training
     if known.x.shape[1:] != data.x.shape[1:]:
@@ -121,6 +133,8 @@ def explain_set(
     probabilities = classifier.probabilities(data.x)
     data = with_classes(data, classes, probabilities.shape[1], classifier.name)
     warnings = accuracy_warnings(classifier.name, data, probabilities)
+    if training is None:
+        warnings.append("no training series were given: methods learnt from those that are explained")
     chosen = [find_method(one) if isinstance(one, str) else one for one in methods or ()]
     chosen = chosen or [find_method(default_method(classifier, is_table=data.is_table))]
     given = dict(options or {})
@@ -167,10 +181,16 @@ def explain_set(
             data.x,
             data.truth,
             training=known.x,
+            absent=absent,
             seeds=seeds,
             seed=seed,
             progress=progress,
         )
+        if not any(RANDOM in beaten for beaten in judged.ranking["beats"]):
+            warnings.append(
+                "nothing is shown to be truer than a random explanation where absent numbers are replaced by "
+                f"{STAND_INS[absent]}: another choice of absent may tell more, or there are too few series"
+            )
     return Explained(
         classifier.name,
         data,
@@ -232,7 +252,13 @@ class _Work:
 
     @cached_property
     def explainer(self) -> Explainer:
-        return self.method(self.classifier, self.training, self.seed, **self.shown)
+        try:
+            return self.method(self.classifier, self.training, self.seed, **self.shown)
+        except (TypeError, ValueError) as error:
+            if not self.options:
+                raise
+            message = f"{self.method.name} cannot be made with {self.options}: {first_line(error)}"
+            raise ConfigError(message) from error
 
     def attributed(self) -> Attributed:
         started = time.perf_counter()

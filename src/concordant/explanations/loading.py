@@ -103,7 +103,7 @@ class LoadedClassifier:
             return as_classifier(
                 self.model, name=self.name, layout=_layout(data, channels_first=channels_first)
             )
-        return _of_estimator(self.model, self.name, data, self.columns, channels_first=channels_first)
+        return _of_estimator(self.model, self.name, data, self.columns)
 
 
 def load_classifier(spec: str, *, trust_code: bool = False, trust_pickle: bool = False) -> LoadedClassifier:
@@ -177,9 +177,7 @@ def _layout(data: SeriesSet, *, channels_first: bool) -> Layout:
     return "channel-time" if channels_first else "time-channel"
 
 
-def _of_estimator(
-    estimator: Any, name: str, data: SeriesSet, columns: list[str] | None, *, channels_first: bool
-) -> BlackBox:
+def _of_estimator(estimator: Any, name: str, data: SeriesSet, columns: list[str] | None) -> BlackBox:
     """Return an estimator that is given rows of a table as it was fitted on them, or series."""
     n_columns = getattr(estimator, "n_features_in_", None)
     if n_columns is None and not data.is_table:
@@ -188,7 +186,6 @@ def _of_estimator(
     if n_columns is not None and n_columns != n_given:
         message = f"{name} was fitted on {n_columns} columns, and {data.name} has {n_given} numbers a row"
         raise ModelError(message)
-    del channels_first  # rows that are flat have no order of axes
     call: Callable[[NDArray[Any]], Any] = estimator.predict_proba
     if columns is not None:
         call = lambda x: estimator.predict_proba(_frame(x, columns))  # noqa: E731

@@ -187,7 +187,7 @@ class SeriesModel(nn.Module):
                 message = (
                     f"{name} has its axes the wrong way round for {_name(self.module)}, "
                     f"got (n, {x.shape[1]}, {x.shape[2]}): (n, time, channel) is expected, "
-                    f"so give {name}.swapaxes(1, 2), or channels_first=True if it is the "
+                    f"so give {name}.swapaxes(1, 2), or channels_first=True (--channels-first) if it is the "
                     "classifier that wants (n, channel, time)"
                 )
                 raise DataError(message) from None

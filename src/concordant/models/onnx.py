@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 Task = Literal["auto", "classifier", "regressor"]
 
+ROUNDING = 1e-6
+"""How far below 0 a probability may be: sums over trees leave a little."""
+
 NUMBERS = {
     "tensor(float)": np.float32,
     "tensor(double)": np.float64,
@@ -177,7 +180,7 @@ class OnnxModel:
         tables = [array for array in arrays if array.dtype.kind == "f" and array.ndim == 2]
         if labels:
             proper = [table for table in tables if _is_simplex(table) or np.isnan(table).any()]
-            return labels[0].ravel(), proper[0] if proper else None
+            return labels[0].ravel(), proper[0].clip(min=0) if proper else None
         tables += [array.reshape(-1, 1) for array in arrays if array.dtype.kind == "f" and array.ndim == 1]
         if not tables:
             nodes = self._session.get_outputs()
@@ -216,7 +219,7 @@ def _joined(parts: Sequence[Any]) -> Any:
 
 
 def _is_simplex(table: NDArray[Any]) -> bool:
-    return bool((table >= 0).all() and np.allclose(table.sum(axis=1), 1, atol=1e-3))
+    return bool((table >= -ROUNDING).all() and np.allclose(table.sum(axis=1), 1, atol=1e-3))
 
 
 def _probabilities(table: NDArray[Any]) -> NDArray[np.float64]:
@@ -225,5 +228,5 @@ def _probabilities(table: NDArray[Any]) -> NDArray[np.float64]:
     if table.shape[1] == 1:
         table = np.hstack([np.zeros_like(table), table])
     elif _is_simplex(table):
-        return table
+        return table.clip(min=0)
     return softmax(table)

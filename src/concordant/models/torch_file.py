@@ -12,6 +12,7 @@ file is code: both only on the user's word.
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -238,8 +239,10 @@ def _of_export(path: Path, *, trust_code: bool) -> nn.Module:
     import torch
 
     try:
-        program = torch.export.load(path)
-        module = torch.export.unflatten(program)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of torch about itself
+            program = torch.export.load(path)
+            module = torch.export.unflatten(program)
     except Exception as error:
         message = f"{path} cannot be loaded by torch.export: {described(error)}"
         raise ModelError(message) from None
