@@ -27,7 +27,7 @@ from concordant.explanations.mechanisms.accuracy_laws import (
 from concordant.explanations.mechanisms.cells import cells_of, split_cells
 from concordant.explanations.mechanisms.circuit import CircuitModel
 from concordant.explanations.mechanisms.difficulty import question_difficulty, solution_difficulty
-from concordant.explanations.mechanisms.law_scores import compare_laws, law_scores
+from concordant.explanations.mechanisms.law_scoring import compare_laws, law_scores
 from concordant.explanations.mechanisms.published_circuit import (
     PublishedCircuit,
     published_power,
@@ -80,7 +80,7 @@ def test_planted_parameters_are_found() -> None:
 
 def test_planted_votes_are_found() -> None:
     cells = planted(votes=True)
-    fitted = CircuitModel(["hops"]).fit(cells)
+    fitted = CircuitModel(["hops"], starts=2).fit(cells)
     found = dict(fitted.summary().select("parameter", "value").iter_rows())
     assert found["votes: share"] == pytest.approx(1.8, rel=0.1)
     assert found["votes: offset"] == pytest.approx(0.2, rel=0.2)
@@ -90,7 +90,7 @@ def test_planted_votes_are_found() -> None:
 
 def test_power_is_voltage_squared_over_resistance() -> None:
     cells = planted()
-    fitted = CircuitModel(["hops"]).fit(cells)
+    fitted = fitted_once()
     found = dict(fitted.summary().select("parameter", "value").iter_rows())
     gain = 1 + found["flux"] * cells["flux"].to_numpy()
     np.testing.assert_allclose(fitted.power(cells), (gain / (1 + fitted.resistance(cells))) ** 2)
@@ -111,7 +111,7 @@ def test_slopes_are_those_of_finite_differences() -> None:
 
 def test_what_cannot_be_told_apart_is_not_pinned_down() -> None:
     cells = planted().with_columns(again=pl.col("hops"))
-    table = CircuitModel(["hops", "again"]).fit(cells).summary()
+    table = CircuitModel(["hops", "again"], starts=2).fit(cells).summary()
     twins = table.filter(pl.col("parameter").str.contains("direct: (hops|again)"))
     assert not twins["is_pinned"].any()
     assert twins["value"].sum() == pytest.approx(1.5, rel=0.1)
@@ -133,12 +133,12 @@ def test_standard_errors_are_the_spread_of_refitted_draws() -> None:
 
 def test_more_of_an_easy_thing_is_no_negative_resistance() -> None:
     cells = planted().with_columns(ease=5 - pl.col("hops"))
-    table = CircuitModel(["ease"]).fit(cells).summary()
+    table = CircuitModel(["ease"], starts=2).fit(cells).summary()
     assert table.filter(pl.col("parameter") == "direct: ease").row(0)[1:] == (0.0, None, False)
 
 
 def test_a_descriptor_can_be_left_out_of_one_way() -> None:
-    table = CircuitModel(["hops"], without={"steps": ["hops"]}).fit(planted()).summary()
+    table = CircuitModel(["hops"], without={"steps": ["hops"]}, starts=2).fit(planted()).summary()
     assert table.filter(pl.col("parameter") == "steps: hops")["value"].item() == 0
 
 
@@ -312,3 +312,9 @@ def test_difficulty_of_solutions_and_questions() -> None:
     solutions = pl.Series(["none", "<<2*3=6>> and <<1,000*20+4*5=20020>>", "<<7-1=6>>"])
     assert solution_difficulty(solutions).rows() == [(0, 0.0), (4, 20_000.0), (1, 0.0)]
     assert question_difficulty(pl.Series(["none", "3 of 40.5"])).rows() == [(0, 0, 1), (2, 3, 3)]
+
+
+def test_a_constant_ranks_nothing() -> None:
+    cells = planted(100)
+    found = law_scores(cells, ConstantLaw().fit(cells).predict(cells), n_replicates=20)
+    assert (found.spearman.value, found.pearson.value, found.binned_spearman, found.auroc) == (0, 0, 0, 0.5)

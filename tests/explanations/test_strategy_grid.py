@@ -16,8 +16,8 @@ from concordant.core.model import Completion
 from concordant.explanations.mechanisms.cells import cells_of
 from concordant.explanations.mechanisms.circuit import CircuitModel
 from concordant.explanations.mechanisms.demonstrations import chosen_demonstrations, flux_of, tfidf
+from concordant.explanations.mechanisms.prompt_grid import strategy_grid
 from concordant.explanations.mechanisms.strategies import Strategy, Wording, all_strategies
-from concordant.explanations.mechanisms.strategy_grid import strategy_grid
 
 ITEMS = Items.from_records(
     [

@@ -35,13 +35,14 @@ if TYPE_CHECKING:
     from concordant.explanations.mechanisms.dynamics import token_dynamics as token_dynamics
     from concordant.explanations.mechanisms.head_scaling import scaled_heads as scaled_heads
     from concordant.explanations.mechanisms.heads import head_outputs as head_outputs
-    from concordant.explanations.mechanisms.law_scores import LawScores as LawScores
-    from concordant.explanations.mechanisms.law_scores import compare_laws as compare_laws
-    from concordant.explanations.mechanisms.law_scores import law_scores as law_scores
+    from concordant.explanations.mechanisms.law_scoring import LawScores as LawScores
+    from concordant.explanations.mechanisms.law_scoring import compare_laws as compare_laws
+    from concordant.explanations.mechanisms.law_scoring import law_scores as law_scores
     from concordant.explanations.mechanisms.logit_attribution import LogitAttribution as LogitAttribution
     from concordant.explanations.mechanisms.logit_attribution import (
         direct_logit_attribution as direct_logit_attribution,
     )
+    from concordant.explanations.mechanisms.prompt_grid import strategy_grid as strategy_grid
     from concordant.explanations.mechanisms.published_circuit import PublishedCircuit as PublishedCircuit
     from concordant.explanations.mechanisms.published_circuit import published_power as published_power
     from concordant.explanations.mechanisms.published_circuit import (
@@ -60,7 +61,6 @@ if TYPE_CHECKING:
     from concordant.explanations.mechanisms.strategies import Strategy as Strategy
     from concordant.explanations.mechanisms.strategies import Wording as Wording
     from concordant.explanations.mechanisms.strategies import all_strategies as all_strategies
-    from concordant.explanations.mechanisms.strategy_grid import strategy_grid as strategy_grid
     from concordant.explanations.mechanisms.sweep import HeadChoice as HeadChoice
     from concordant.explanations.mechanisms.sweep import HeadSweep as HeadSweep
     from concordant.explanations.mechanisms.sweep import head_sweep as head_sweep
@@ -73,7 +73,7 @@ _HOME = {
     "HeadChoice": "sweep",
     "HeadSweep": "sweep",
     "InferenceTimeLaw": "accuracy_laws",
-    "LawScores": "law_scores",
+    "LawScores": "law_scoring",
     "LogisticLaw": "accuracy_laws",
     "LogitAttribution": "logit_attribution",
     "PublishedCircuit": "published_circuit",
@@ -88,7 +88,7 @@ _HOME = {
     "blow_up_time": "dynamics",
     "cells_of": "cells",
     "chosen_demonstrations": "demonstrations",
-    "compare_laws": "law_scores",
+    "compare_laws": "law_scoring",
     "contradicted": "conflicts",
     "definite": "definite_layers",
     "direct_logit_attribution": "logit_attribution",
@@ -97,7 +97,7 @@ _HOME = {
     "head_outputs": "heads",
     "head_sweep": "sweep",
     "known_conflicts": "conflicts",
-    "law_scores": "law_scores",
+    "law_scores": "law_scoring",
     "linear_recurrence": "scan",
     "published_power": "published_circuit",
     "published_resistance": "published_circuit",
@@ -109,7 +109,7 @@ _HOME = {
     "solution_difficulty": "difficulty",
     "spectrum_report": "spectra",
     "split_cells": "cells",
-    "strategy_grid": "strategy_grid",
+    "strategy_grid": "prompt_grid",
     "token_dynamics": "dynamics",
     "token_norms": "depth_norms",
     "undo_definite": "definite_layers",
@@ -122,10 +122,10 @@ _WITHOUT_TORCH = (
     "demonstrations",
     "difficulty",
     "dynamics",
-    "law_scores",
+    "law_scoring",
     "published_circuit",
     "strategies",
-    "strategy_grid",
+    "prompt_grid",
 )
 _WITH_TORCH = dict.fromkeys(set(_HOME.values()) - set(_WITHOUT_TORCH), "the mechanisms of models")
 

@@ -68,7 +68,7 @@ class CircuitModel(BaseEstimator):  # type: ignore[misc]
         ``"logistic"`` (default), or ``"isotonic"``: weights are fitted with the logistic link, and the accuracy is then
         any rising function of the power.
     starts
-        How many random starts the fit has, at least 1; default 6.
+        How many random starts the fit has, at least 1; default 4.
     seed
         Decides the starts.
 
@@ -111,7 +111,7 @@ class CircuitModel(BaseEstimator):  # type: ignore[misc]
         reasoning: str | None = "reasoning",
         without: dict[str, Sequence[str]] | None = None,
         link: str = "logistic",
-        starts: int = 6,
+        starts: int = 4,
         seed: int = 0,
     ) -> None:
         self.descriptors, self.reasoning, self.without = descriptors, reasoning, without
@@ -298,7 +298,7 @@ def _ended(
     free = low < high
 
     def whole(part: Floats) -> Floats:
-        theta = low.copy()
+        theta: Floats = low.copy()
         theta[free] = part
         return theta
 
@@ -320,7 +320,7 @@ def _ended(
         jacobian,
         bounds=(low[free], high[free]),
         x_scale="jac",
-        max_nfev=500,
+        max_nfev=200,
     )
     theta = whole(found.x)
     at_edge = np.where(theta - low < EDGE, low, theta)  # bounds are come near, not reached

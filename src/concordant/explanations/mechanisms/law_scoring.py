@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 Correlation = Literal["spearman", "pearson"]
+ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class LawScores:
     Parameters
     ----------
     spearman, pearson
-        Correlations over cells, with intervals of the bootstrap over cells or clusters, in [-1, 1].
+        Correlations over cells, with intervals of the bootstrap over cells or clusters, in [-1, 1]. Where one side is
+        constant there is nothing to rank, and they are 0.
     binned_spearman
         The same as `spearman` over bins of cells with like predictions. Bins average the noise away, and so it is higher
         than what can be said of one cell.
@@ -63,7 +65,7 @@ def law_scores(
     Parameters
     ----------
     cells
-        With ``n`` and ``n_right``, at least three.
+        With ``n`` and ``n_right``.
     predicted
         Accuracies, shape ``(n_cells,)``, in [0, 1].
     clusters
@@ -76,15 +78,15 @@ def law_scores(
     Raises
     ------
     DataError
-        If cells or predictions are not as they should be, or do not differ, so that nothing can be ranked.
+        If cells or predictions are not as they should be.
 
     Examples
     --------
     >>> import polars as pl
-    >>> cells = pl.DataFrame({"n": 10, "n_right": [1, 2, 4, 5, 6, 7, 8, 9]})
-    >>> found = law_scores(cells, cells["n_right"] / 10, n_bins=2, n_replicates=200)
+    >>> cells = pl.DataFrame({"n": 10, "n_right": [1, 4, 6, 9]})
+    >>> found = law_scores(cells, [0.2, 0.3, 0.5, 0.9], n_bins=2, n_replicates=200)
     >>> found.spearman.value, found.binned_spearman, round(found.auroc, 3)
-    (1.0, 1.0, 0.801)
+    (1.0, 1.0, 0.825)
     """
     n, right = counts_of(cells)
     p = _checked(predicted, len(n))
@@ -134,7 +136,7 @@ def compare_laws(
     ConfigError
         If there is no such correlation.
     DataError
-        If cells or predictions are not as they should be, or do not differ.
+        If cells or predictions are not as they should be.
 
     Examples
     --------
@@ -176,22 +178,25 @@ def _checked(predicted: ArrayLike, n_cells: int) -> Floats:
 
 
 def _spearman(a: Floats, b: Floats, axis: int = -1) -> Any:
-    return spearman_rho(a, b)
+    return np.nan_to_num(spearman_rho(a, b), nan=0.0)
 
 
 def _pearson(a: Floats, b: Floats, axis: int = -1) -> Any:
     a, b = a - a.mean(axis, keepdims=True), b - b.mean(axis, keepdims=True)
     length = np.sqrt((a * a).sum(axis) * (b * b).sum(axis))
-    with np.errstate(invalid="ignore"):
-        return (a * b).sum(axis) / length
+    return np.where(length > ROUNDING, (a * b).sum(axis) / np.where(length > ROUNDING, length, 1.0), 0.0)
 
 
 def _binned(p: Floats, n: Floats, right: Floats, n_bins: int) -> float:
-    """Return the rank correlation over bins of (nearly) equal numbers of cells, NaN if there are fewer than two."""
-    bins = np.minimum(np.argsort(np.argsort(p, kind="stable")) * n_bins // len(p), n_bins - 1)
+    """Return the rank correlation over bins of (nearly) equal numbers of cells."""
+    _, level, counts = np.unique(p, return_inverse=True, return_counts=True)
+    middle = (
+        np.cumsum(counts) - counts / 2
+    )  # cells of one prediction share the bin in which their middle falls
+    bins = np.minimum((middle * n_bins / len(p)).astype(int), n_bins - 1)[level]
     weight, total, hits = (np.bincount(bins, weights=w) for w in (n, n * p, right))
     used = weight > 0
-    return float(spearman_rho(total[used] / weight[used], hits[used] / weight[used]))
+    return float(_spearman(total[used] / weight[used], hits[used] / weight[used]))
 
 
 def _auroc(p: Floats, n: Floats, right: Floats) -> float:
