@@ -18,12 +18,14 @@ from concordant.studies.timex_setting import (
     PAPER,
     POCKET,
     SEQ_COMB_UV,
+    SMALL_MASKS,
     SMOKE,
 )
 
 EXPLAINERS = (
     "timex",
     "without_consistency",
+    "small_masks",
     "untrained",
     "random",
     "gradient",
@@ -65,6 +67,7 @@ def test_controls_differ_from_the_method_in_one_thing():
     method, ablated, untrained = (vars(made[name]) for name in ("timex", "without_consistency", "untrained"))
     assert method["options"] | {"behaviour_weight": 0.0} == ablated["options"]
     assert method["options"] | {"epochs": 0} == untrained["options"]
+    assert method["options"] | SMALL_MASKS == vars(made["small_masks"])["options"]
 
 
 def test_the_schedules_are_the_papers():
@@ -82,7 +85,7 @@ def test_what_pocket_leaves_out():
     freq_shapes, seq_comb = POCKET
     assert freq_shapes == FREQ_SHAPES
     changed = {name for name in vars(seq_comb) if getattr(seq_comb, name) != getattr(SEQ_COMB_UV, name)}
-    assert changed <= {"ablation", "classifier", "explainer"}
+    assert changed <= {"variants", "classifier", "explainer"}
 
 
 def test_the_share_is_about_that_of_the_truth():
