@@ -16,7 +16,7 @@ from concordant.report.charts import to_svg
 from concordant.report.explained import MAX_METHODS, render, write
 from concordant.report.explained_reading import MEASURES as READINGS
 from concordant.report.explained_terminal import print_explained
-from concordant.report.explained_words import answer, figures, ranked, seconds_text
+from concordant.report.explained_words import answer, beats_text, figures, ranked, seconds_text
 from concordant.report.judged_charts import curves_spec, looks
 from concordant.report.palette import LIGHT
 from report.made_explained import METHODS, made_explained, made_judgement, made_table
@@ -261,6 +261,14 @@ def test_a_class_with_a_number_for_a_name_is_named_as_a_class():
     shown = Page(render(made_explained(classes=("1", "-1", "a1", "2.0"), judged=None, landmarks={})))
     for part in ("class 1 with", "class -1 with", " a1 with", "class 2.0 with"):
         assert part in shown.text, part
+
+
+def test_of_many_explainers_that_are_beaten_those_that_are_not_are_named():
+    places = ranked(made_judgement([f"m{i}" for i in range(7)]))
+    texts = [beats_text(place, places) for place in places]
+    assert texts[0] == "all below but m1"
+    assert texts[1] == "all below"
+    assert texts[3:] == ["m4, m5, m6 and random", "m5, m6 and random", "m6 and random", "random", "none"]
 
 
 def test_times_are_as_people_say_them():

@@ -16,6 +16,7 @@ from concordant.report.explained_words import (
     MAX_LINE,
     RANDOM,
     answer,
+    beats_text,
     class_name,
     figures,
     higher_is_better,
@@ -131,7 +132,7 @@ def _comparison(judged: Judgement | None) -> dict[str, Any]:
                 "name": name_of(place.name),
                 "is_control": place.name == RANDOM,
                 "figure": place.figure,
-                "beats": listed(place.beats) if place.beats else "",
+                "beats": beats_text(place, places),
                 "bar": _bar(axis, *place.figure.numbers),
             }
             for place in places

@@ -21,6 +21,7 @@ RANDOM_PASSES = {"sanity_loss"}
 """Measures that random numbers pass by their nature, so that it says nothing not to be better."""
 MAX_NAME = 60
 MAX_LINE = 400
+MAX_LISTED = 4
 NUMBER = re.compile(r"[-+]?[\d.]+")
 TITLES = {"auprc_score": "AUPRC", "aup_score": "AUP", "aur_score": "AUR", "iou_score": "IoU"}
 PHRASES = {
@@ -95,6 +96,22 @@ def ranked(judged: Judgement) -> list[Place]:
     main = figures(judged)[judged.main]
     rows = judged.ranking.sort("rank").iter_rows(named=True)
     return [Place(int(r["rank"]), r["explainer"], main[r["explainer"]], list(r["beats"] or [])) for r in rows]
+
+
+def beats_text(place: Place, places: list[Place]) -> str:
+    """Return which explainers one beats; of many, which of those below it it does not.
+
+    Parameters
+    ----------
+    place
+        Its place.
+    places
+        The whole ranking.
+    """
+    if len(place.beats) <= MAX_LISTED:
+        return listed(place.beats) if place.beats else "none"
+    others = [other.name for other in places if other.rank > place.rank and other.name not in place.beats]
+    return f"all below but {listed(others)}" if others else "all below"
 
 
 def figures(judged: Judgement) -> dict[str, dict[str, Figure]]:
