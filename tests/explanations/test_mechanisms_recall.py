@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import concordant as cc
-from concordant.core.errors import ConfigError, DataError
+from concordant.core.errors import ConfigError, DataError, ModelError
 from concordant.core.statistics import wilson
 from concordant.explanations.mechanisms import (
     Conflicts,
@@ -106,6 +106,8 @@ def test_only_what_is_known_and_can_be_told_apart_is_kept() -> None:
     assert [bytes(row).decode() for row in found.rows] == ["fr:rome;fr:", "es:rome;es:"]
     with pytest.raises(DataError, match="no conflict is left of 4: not_known 3, same_first_token 1"):
         known_conflicts(LanguageModel({}), facts)
+    with pytest.raises(ModelError, match="need a language model with its tokenizer, got Scripted"):
+        known_conflicts(Scripted(known), facts)
     with pytest.raises(DataError, match="an answer needs one token at least, got ''"):
         known_conflicts(LanguageModel({}), [ask("fr", "", "rome")])
 

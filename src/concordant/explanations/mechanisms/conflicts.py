@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from concordant.core.errors import ConfigError, DataError
+from concordant.core.errors import ConfigError, DataError, ModelError
 from concordant.explanations.mechanisms.decoder import checked_rows, module_of, read_batches
 
 if TYPE_CHECKING:
@@ -216,6 +216,8 @@ def known_conflicts(model: Any, facts: Sequence[FactConflict], *, batch_size: in
     ------
     DataError
         If no conflict is left.
+    ModelError
+        If the model has no tokenizer.
 
     Examples
     --------
@@ -231,8 +233,11 @@ def known_conflicts(model: Any, facts: Sequence[FactConflict], *, batch_size: in
     ...
     concordant.core.errors.DataError: no conflict is left of 2: not_known 2, same_first_token 0
     """
-    language_model = getattr(model, "language_model", model)
-    tokens, module = language_model.tokens, module_of(model)
+    tokens = getattr(getattr(model, "language_model", model), "tokens", None)
+    if tokens is None:
+        message = f"conflicts in words need a language model with its tokenizer, got {type(model).__name__}"
+        raise ModelError(message)
+    module = module_of(model)
     questions = [fact.question for fact in facts]
     memorised = _first_tokens(tokens, questions, [fact.memorised for fact in facts])
     in_context = _first_tokens(tokens, questions, [fact.in_context for fact in facts])

@@ -38,8 +38,9 @@ def scaled_heads(model: Any, scales: Mapping[tuple[int, int], float] | ArrayLike
     Parameters
     ----------
     model
-        A causal language model of transformers, a `CausalLM`, or what `concordant.load` returns for either. It may
-        generate, score and be checked meanwhile; its fingerprint is another one, so that answers are not mixed up.
+        What is asked: a causal language model of transformers, a `CausalLM`, or what `concordant.load` returns for
+        either. It may generate, score and be checked meanwhile; its own fingerprint is another one for as long, so that
+        cached answers are not mixed up.
     scales
         ``{(layer, head): s}``: 0 takes a head out, 1 leaves it, more promotes and less than 0 reverses it. Or an array
         of all heads, shape ``(layers, heads)``; or one for each row, shape ``(n, layers, heads)``, where each forward pass
