@@ -10,6 +10,7 @@ from torch import nn
 from torch.distributions import Normal, kl_divergence
 
 from concordant.core.errors import ConfigError, DataError, ModelError, StoreError
+from concordant.explanations import timex_plus
 from concordant.explanations.masking import Baseline
 from concordant.explanations.series_data import freq_shapes
 from concordant.explanations.series_model import SeriesModel
@@ -159,6 +160,13 @@ def test_the_best_epoch_on_other_series_is_kept(classifier):
         assert explainer._validation_loss(explainer._net, batch).item() == pytest.approx(
             min(losses), rel=1e-5
         )
+
+
+def test_a_small_set_is_gone_through_more_often(classifier, monkeypatch):
+    monkeypatch.setattr(timex_plus, "EPOCHS", 2)
+    for fewest, steps in ((1, 4), (7, 8)):  # two batches an epoch
+        monkeypatch.setattr(timex_plus, "FEWEST_STEPS", fewest)
+        assert len(small(classifier, epochs=None).fit(DATA.x).history.loss) == steps
 
 
 def test_a_file_explains_as_the_fitted_one(classifier, tmp_path):

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import copy
 from functools import partial
+from math import ceil
 from typing import TYPE_CHECKING, get_args
 
 import torch
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from concordant.learn.history import History
 
 
+EPOCHS, FEWEST_STEPS = 50, 1000
 NOT_KEPT = ("self", "classifier", "progress", "__class__")
 
 
@@ -73,7 +75,8 @@ class TimeXPlus:
     layers, feedforward, dropout
         Of the network that writes masks.
     epochs, batch_size, learning_rate, weight_decay, schedule
-        Of AdamW. With 0 epochs nothing is learnt: the explainer as it starts, for comparison.
+        Of AdamW. By default 50 epochs, or as many as make 1,000 steps of a small set. With 0 epochs nothing is learnt:
+        the explainer as it starts, for comparison.
     seed
         Decides weights, order, dropout and draws. All runs on the device of the classifier.
     progress
@@ -114,7 +117,7 @@ class TimeXPlus:
         layers: int = 1,
         feedforward: int = 16,
         dropout: float = 0.1,
-        epochs: int = 50,
+        epochs: int | None = None,
         batch_size: int = 64,
         learning_rate: float = 1e-3,
         weight_decay: float = 1e-3,
@@ -184,11 +187,12 @@ class TimeXPlus:
                 partial(self._validation_loss, batch=(held_out, self.model.behaviour(held_out)[0]))
             )
         batches = Batches((series, self.model.behaviour(series)[0]), self.batch_size)
+        epochs = max(EPOCHS, ceil(FEWEST_STEPS / len(batches))) if self.epochs is None else self.epochs
         self.history = train(
             self._net,
             self._loss,
             batches,
-            epochs=self.epochs,
+            epochs=epochs,
             optimizer=self.optimizer,
             schedule=self.schedule,
             validate=best,
