@@ -222,13 +222,18 @@ def default_method(classifier: Classifier, *, is_table: bool) -> str:
 
 
 def fitting_methods(classifier: Classifier) -> tuple[list[str], list[str]]:
-    """Return the names of all methods that can explain a classifier, and why each other one cannot."""
-    methods = [find_method(name) for name in method_names() if name != RANDOM]
-    reasons = {one.name: one.unfit(classifier) for one in methods}
-    return (
-        [name for name, reason in reasons.items() if reason is None],
-        [reason for reason in reasons.values() if reason is not None],
-    )
+    """Return the names of all methods that can explain a classifier, and why others cannot, a line a reason."""
+    fitting: list[str] = []
+    unfit: dict[str, list[str]] = {}
+    for name in method_names():
+        if name == RANDOM:
+            continue
+        reason = find_method(name).unfit(classifier)
+        if reason is None:
+            fitting.append(name)
+        else:
+            unfit.setdefault(reason.removeprefix(f"{name} "), []).append(name)
+    return fitting, [f"{', '.join(names)}: each {reason}" for reason, names in unfit.items()]
 
 
 class _Work:

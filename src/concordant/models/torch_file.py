@@ -256,6 +256,9 @@ def _of_export(path: Path, *, trust_code: bool) -> nn.Module:
             'dynamic_shapes=({0: torch.export.Dim("batch")},)'
         )
         raise ModelError(message)
+    for part in module.modules():
+        for node in part.graph.nodes if hasattr(part, "graph") else ():
+            node.meta = {}  # the examples that a graph remembers cannot be copied
     return module
 
 
