@@ -69,9 +69,9 @@ def series(
         str,
         typer.Option(
             metavar="RULE",
-            help="What stands in for absent numbers when judging: moments of the training series, mean, or zero.",
+            help="What stands in for absent numbers when judging: mean of the training series, rows, moments, or zero.",
         ),
-    ] = "moments",
+    ] = "mean",
     seeds: Annotated[
         int,
         typer.Option(
@@ -128,6 +128,7 @@ def series(
         kept = None if output is None else open_folder(output, rows)
         settings = {
             "command": _command(locals()),
+            **({} if train is None else {"training series": str(train)}),
             "seed": str(seed),
             "absent": absent,
             "classifier": loaded.fingerprint,
@@ -200,7 +201,7 @@ def _command(given: dict[str, Any]) -> str:
     for name in ("train", "compare", "latent", "labels", "limit", "output"):
         if given[name] is not None:
             words += [f"--{name}", str(given[name])]
-    if given["absent"] != "moments":
+    if given["absent"] != "mean":
         words += ["--absent", given["absent"]]
     for name in ("seed", "seeds"):
         if given[name]:

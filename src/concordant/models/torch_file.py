@@ -256,9 +256,10 @@ def _of_export(path: Path, *, trust_code: bool) -> nn.Module:
             'dynamic_shapes=({0: torch.export.Dim("batch")},)'
         )
         raise ModelError(message)
-    for part in module.modules():
-        for node in part.graph.nodes if hasattr(part, "graph") else ():
-            node.meta = {}  # the examples that a graph remembers cannot be copied
+    graphs: list[Any] = [part.graph for part in module.modules() if hasattr(part, "graph")]
+    for graph in graphs:
+        for node in graph.nodes:
+            node.meta = {}  # the examples that it remembers cannot be copied
     return module
 
 
