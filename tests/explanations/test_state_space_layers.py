@@ -141,7 +141,7 @@ def test_kinds_by_hand():
         "none": (0 * first, first),
     }
     report = spectrum_report(pairs)
-    table = report.table
+    table = report.table()
     assert table["kind"].to_list() == ["positive", "negative", "mixed", "zero"]
     assert table["largest"].to_list() == [2.0, 0.0, 0.5, 0.0]
     assert table["smallest"].to_list() == [0.0, -1.0, -0.5, 0.0]
@@ -241,7 +241,7 @@ def test_training_does_not_change_the_kind(kind):
     report = spectrum_report(model)
     assert report.shares[kind] == 1
     signs = {"positive": (3, 0), "negative": (0, 3), "mixed": (2, 1)}[kind]
-    assert report.table.select("n_positive", "n_negative").rows() == [signs, signs]
+    assert report.table().select("n_positive", "n_negative").rows() == [signs, signs]
 
 
 def test_the_size_of_the_product_is_kept():
@@ -303,7 +303,7 @@ def test_norms_are_those_of_the_hidden_states():
         expected = torch.stack([embedded, *alone[:2]]).norm(dim=-1)[:, 0]
         torch.testing.assert_close(found.norms[:, found.rows == row], expected.detach())
     torch.testing.assert_close(found.growth.sum(), (found.norms[-1] / found.norms[0]).log().mean())
-    assert found.table["depth"].to_list() == [0, 1, 2]
+    assert found.table()["depth"].to_list() == [0, 1, 2]
     assert not model.training
     assert not any(module._forward_hooks for module in model.modules())
     with pytest.raises(DataError, match="at least one token"):

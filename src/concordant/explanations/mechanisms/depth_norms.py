@@ -42,7 +42,6 @@ class TokenNorms:
         """Mean over tokens of the logarithm of the growth in each layer, shape ``(layers,)``, nats; below 0 they shrink."""
         return self.norms.log().diff(dim=0).mean(1)
 
-    @property
     def table(self) -> pl.DataFrame:
         """One row a depth: ``depth`` (0 is what goes in), ``layer``, and ``mean``, ``smallest`` and ``largest`` norm."""
         return pl.DataFrame(
@@ -86,7 +85,7 @@ def token_norms(model: nn.Module, rows: Sequence[Sequence[int]], *, batch_size: 
     ...         MambaConfig(vocab_size=8, hidden_size=4, state_size=2, num_hidden_layers=3)
     ...     )
     >>> found = token_norms(model, [[1, 2, 3], [4, 5]])
-    >>> found.norms.shape, found.table["layer"].to_list()[:2], found.positions.tolist()
+    >>> found.norms.shape, found.table()["layer"].to_list()[:2], found.positions.tolist()
     (torch.Size([4, 5]), [None, 'backbone.layers.0'], [0, 1, 2, 0, 1])
     """
     if not rows or not all(len(row) for row in rows):

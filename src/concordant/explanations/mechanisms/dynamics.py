@@ -116,7 +116,7 @@ def token_dynamics(
         A start has blown up where a number of it passes this, or moves too fast for any step of time to follow. It is
         then no longer followed; the others are.
     relative_error, absolute_error
-        Allowed of a step, for each start.
+        Allowed of a step.
 
     Raises
     ------
@@ -158,8 +158,10 @@ def token_dynamics(
             f"x0 of token_dynamics must be finite and below the limit {limit:g}, got {np.abs(start).max():g}"
         )
         raise DataError(message)
-    x = start if start.ndim == 3 else start[None]
-    found, when, which = _followed(x, weights, looks, t_end, limit, (relative_error, absolute_error))
+    errors = (relative_error, absolute_error)
+    # One after the other: starts that blow up at different times need steps of different sizes.
+    runs = [_followed(x, weights, looks, t_end, limit, errors) for x in start.reshape(-1, *start.shape[-2:])]
+    found, when, which = (np.array(part) for part in zip(*runs, strict=True))
     if start.ndim == 2:
         found, when, which = found[0], when[0], which[0]
     return Trajectories(looks, found, when, which)
@@ -201,57 +203,44 @@ def blow_up_time(x0: float, *, mu: float, s_delta: float) -> float:
 
 def _followed(
     x: Floats, weights: Weights, looks: Floats, t_end: float, limit: float, errors: tuple[float, float]
-) -> tuple[Floats, Floats, NDArray[np.int64]]:
-    """Integrate all starts together; one that blows up is left behind and the others go on."""
-    n, shape = len(x), x.shape[1:]
-    found = np.empty((n, len(looks), *shape))
-    when, which = np.full(n, np.inf), np.full(n, -1)
-    going, t = np.arange(n), 0.0
-    while len(going):
+) -> tuple[Floats, float, int]:
+    """Integrate one start until the end or its blow-up; return what was seen, and when and which token blew up."""
 
-        def velocity(_: float, flat: Floats) -> Floats:
-            return weights.velocity(flat.reshape(-1, *shape)).reshape(-1)
+    def velocity(_: float, flat: Floats) -> Floats:
+        return weights.velocity(flat.reshape(1, *x.shape)).reshape(-1)
 
-        def below(_: float, flat: Floats) -> float:
-            return limit - float(np.abs(flat).max())
+    def speed(flat: Floats) -> Floats:
+        return np.abs(velocity(0.0, flat)) / (np.abs(flat) + errors[1])
 
-        def followable(now: float, flat: Floats) -> float:
-            fastest = np.abs(velocity(now, flat)) / (np.abs(flat) + errors[1])
-            return RESOLUTION - float(fastest.max() * np.spacing(max(now, 1e-9)))
+    def below(_: float, flat: Floats) -> float:
+        return limit - float(np.abs(flat).max())
 
-        guards: list[Any] = [below, followable]
-        for guard in guards:
-            guard.terminal = True
-        # An error is averaged over all starts, so that of one is held by a bound that is tighter for more.
-        share = len(going) ** -0.5
-        with np.errstate(over="ignore", invalid="ignore"):  # steps that are tried, and refused
-            run = solve_ivp(
-                velocity,
-                (t, t_end),
-                x.reshape(-1),
-                method="LSODA",
-                dense_output=True,
-                events=guards,
-                rtol=max(errors[0] * share, 1e-13),
-                atol=errors[1] * share,
-            )
-        if run.status < 0:
-            message = f"the tokens cannot be followed beyond t = {run.t[-1]:g}: {run.message}"
-            raise ModelError(message)
-        reached = (looks >= t) & (looks <= run.t[-1])
-        if reached.any():
-            seen = run.sol(looks[reached]).T.reshape(-1, len(going), *shape)
-            found[np.ix_(going, np.flatnonzero(reached))] = seen.swapaxes(0, 1)
-        if run.status == 0:
-            break
-        t, x = float(run.t[-1]), run.y[:, -1].reshape(-1, *shape)
-        crossed = np.abs(x) if len(run.t_events[0]) else np.abs(weights.velocity(x)) / (np.abs(x) + errors[1])
-        first = int(crossed.max((1, 2)).argmax())
-        gone = going[first]
-        when[gone], which[gone] = t, int(crossed[first].max(-1).argmax())
-        found[gone, looks > t] = x[first]
-        going, x = np.delete(going, first), np.delete(x, first, axis=0)
-    return found, when, which
+    def followable(now: float, flat: Floats) -> float:
+        return RESOLUTION - float(speed(flat).max() * np.spacing(max(now, 1e-9)))
+
+    guards: list[Any] = [below, followable]
+    for guard in guards:
+        guard.terminal = True
+    with np.errstate(over="ignore", invalid="ignore"):  # steps that are tried, and refused
+        run = solve_ivp(
+            velocity,
+            (0.0, t_end),
+            x.reshape(-1),
+            method="LSODA",
+            dense_output=True,
+            events=guards,
+            rtol=errors[0],
+            atol=errors[1],
+        )
+    if run.status < 0:
+        message = f"the tokens cannot be followed beyond t = {run.t[-1]:g}: {run.message}"
+        raise ModelError(message)
+    seen = run.sol(np.minimum(looks, run.t[-1])).T.reshape(len(looks), *x.shape)
+    if run.status == 0:
+        return seen, np.inf, -1
+    last = run.y[:, -1]
+    crossed = np.abs(last) if len(run.t_events[0]) else speed(last)
+    return seen, float(run.t[-1]), int(crossed.reshape(x.shape).max(-1).argmax())
 
 
 @lru_cache

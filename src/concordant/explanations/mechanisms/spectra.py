@@ -46,7 +46,6 @@ class SpectrumReport:
     channels: dict[str, int]
     tolerance: float
 
-    @property
     def table(self) -> pl.DataFrame:
         """One row a layer.
 
@@ -62,7 +61,7 @@ class SpectrumReport:
     @property
     def shares(self) -> dict[Kind, float]:
         """Share of the layers by kind."""
-        kinds = self.table["kind"].to_list()
+        kinds = self.table()["kind"].to_list()
         return {kind: kinds.count(kind) / len(kinds) for kind in KINDS}
 
     def _row(self, name: str, values: Tensor) -> dict[str, Any]:
@@ -149,7 +148,7 @@ def spectrum_report(
     --------
     >>> read = torch.tensor([[1.0, 2.0, 0.0], [0.0, 1.0, 1.0]])
     >>> report = spectrum_report({"first": (read, read), "second": (read, -read)})
-    >>> report.table.select("layer", "kind", "n_positive", "n_negative", "n_zero").rows()
+    >>> report.table().select("layer", "kind", "n_positive", "n_negative", "n_zero").rows()
     [('first', 'positive', 2, 0, 1), ('second', 'negative', 0, 2, 1)]
     >>> report.shares["negative"]
     0.5
