@@ -307,7 +307,7 @@ def test_exported_programs_are_code_with_any_batch(folder, no_page) -> None:
         ),
         (
             ("torch:net.py:make", "series.npz", "--trust-code", "-m", "gradient", "--absent", "moment"),
-            "absent must be one of moments, mean, zero, got 'moment'",
+            "absent must be one of mean, rows, moments, zero, got 'moment'",
         ),
         (
             (

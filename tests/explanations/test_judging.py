@@ -141,15 +141,17 @@ def test_places_and_masks_are_one_order():
 
 
 def test_what_stands_in_has_the_moments_of_the_training_series():
-    ours, torch_s = StandIns.of(X), Baseline.of(torch.tensor(X))
-    assert np.allclose(ours.mean, torch_s.mean)
+    ours, torch_s = StandIns.of(X, "moments"), Baseline.of(torch.tensor(X))
+    assert np.allclose(ours.rows[0], torch_s.mean)
     assert np.allclose(ours.std, torch_s.std)
     drawn = ours.draw(20_000, np.random.default_rng(0))
-    assert np.allclose(drawn.mean(0), ours.mean, atol=0.05)
+    assert np.allclose(drawn.mean(0), ours.rows[0], atol=0.05)
     assert np.allclose(drawn.std(0), ours.std, atol=0.05)
     assert np.allclose(StandIns.of(X, "mean").draw(2, np.random.default_rng(0)), X.mean(0))
     assert not StandIns.of(X, "zero").draw(2, np.random.default_rng(0)).any()
-    assert not StandIns.of(X[:1]).varies
+    assert not StandIns.of(X[:1], "moments").varies
+    rows = StandIns.of(X[:3], "rows").draw(50, np.random.default_rng(0))
+    assert {row.tobytes() for row in rows} == {row.tobytes() for row in X[:3].astype(np.float64)}
 
 
 # -- agreement --------------------------------------------------------------------------------------------------------
@@ -464,7 +466,7 @@ def test_a_weak_classifier_is_noted():
         ({"main": "sanity_loss"}, ConfigError, "main must be a measure that every explainer has"),
         ({"main": "auprc_score"}, ConfigError, "no truth was given"),
         ({"main": "latent_gram_loss"}, ConfigError, "no latent of the classifier is known"),
-        ({"absent": "median"}, ConfigError, "absent must be one of moments, mean, zero, got 'median'"),
+        ({"absent": "median"}, ConfigError, "absent must be one of mean, rows, moments, zero, got 'median'"),
         ({"draws": 0}, ConfigError, "draws of judge must be at least 1, got 0"),
         ({"noise": -0.1}, ConfigError, "noise of judge must be at least 0"),
     ],
@@ -473,3 +475,17 @@ def test_bad_input(change, error, text):
     given = {"explainers": {"a": RIGHT}, "model": window, "x": X, **change}
     with pytest.raises(error, match=text):
         quiet(**given)
+
+
+def test_a_stand_in_that_drowns_what_is_kept_is_told():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 20, 1))
+
+    def first_step(x):
+        p = 1 / (1 + np.exp(-8 * (x[:, 0, 0] + 2 * (x == 0).sum((1, 2)))))
+        return np.stack([1 - p, p], 1)
+
+    drowned = judge({"wave": np.sin(x)}, first_step, x, absent="zero", progress=False)
+    assert any(note.endswith("try another absent") for note in drowned.notes)
+    fine = judge({"wave": np.sin(x)}, first_step, x, absent="rows", progress=False)
+    assert not any("another absent" in note for note in fine.notes)

@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 
 N_EXAMPLES = 5
 STAND_INS = {
-    "moments": "normal numbers with the moments of the training series",
     "mean": "the mean training series",
+    "rows": "the numbers of a training series that is drawn",
+    "moments": "normal numbers with the moments of the training series",
     "zero": "0",
 }
 
@@ -46,7 +47,7 @@ def explain_set(
     options: Mapping[str, Mapping[str, Any]] | None = None,
     classes: Sequence[Any] | None = None,
     judge: bool = True,
-    absent: Absent = "moments",
+    absent: Absent = "mean",
     seeds: int = 0,
     seed: int = 0,
     leave_out: bool = False,
@@ -66,7 +67,7 @@ def explain_set(
     methods
         Names of methods, or methods; by default the one of :func:`default_method`.
     training
-        Series that methods learn from, and whose moments stand in for what is left out, of the length and the channels
+        Series that methods learn from, and that stand in for what is left out, of the length and the channels
         of `data`; by default `data` itself.
     options
         By name of the method, further arguments of it.
@@ -76,7 +77,7 @@ def explain_set(
         Whether the explanations are compared with each other and with a random one; see
         :func:`concordant.explanations.judge`.
     absent
-        What stands in for what is absent where they are judged: ``"moments"``, ``"mean"`` or ``"zero"``.
+        What stands in for what is absent where they are judged: ``"mean"``, ``"rows"``, ``"moments"`` or ``"zero"``.
     seeds
         Further seeds with which methods that learn are judged; each is a training.
     seed

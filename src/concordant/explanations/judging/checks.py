@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 NEEDS_TRUTH = ("auprc_score", "aup_score", "aur_score", "iou_score")
 NEEDS_LATENT = ("latent_cosine_score", "latent_gram_loss")
+ONE_CLASS = 0.98
+"""Share of series of one class from which it is said that the classifier no longer tells them apart."""
+
 NOT_OF_ALL = ("noise_stability_score", "seed_stability_score", "sanity_loss")
 
 
@@ -173,6 +176,26 @@ def notes_on_classifier(
             f"{classifier.name} is right on {accuracy:.1%} of the series, below {weak_below:.0%}: {little}"
         )
     return notes
+
+
+def notes_on_stand_ins(whole: Behaviour, replaced: Behaviour, share: float) -> list[str]:
+    """Return whether a classifier still tells series apart when much of them is replaced.
+
+    Parameters
+    ----------
+    whole, replaced
+        What it does with the series, and with the same series of which a random share is kept.
+    share
+        What is kept.
+    """
+    before, after = (np.bincount(part.probabilities.argmax(1)).max() for part in (whole, replaced))
+    n = len(whole.probabilities)
+    if after < ONE_CLASS * n or before >= ONE_CLASS * n:
+        return []
+    return [
+        f"with a random {share:.0%} of each series kept the classifier gives {after / n:.1%} of them one class, so what "
+        "stands in decides more than what is kept: try another absent"
+    ]
 
 
 def notes_on_truth(truth: NDArray[np.bool_] | None) -> list[str]:

@@ -19,9 +19,10 @@ from concordant.explanations.judging.checks import (
     checked_truth,
     float_series,
     notes_on_classifier,
+    notes_on_stand_ins,
     notes_on_truth,
 )
-from concordant.explanations.judging.faithfulness import area, faithfulness
+from concordant.explanations.judging.faithfulness import area, faithfulness, without_reason
 from concordant.explanations.judging.judgement import Judgement
 from concordant.explanations.judging.localisation import localisation
 from concordant.explanations.judging.perturbation import StandIns, behaviour
@@ -55,7 +56,7 @@ def judge(
     shares: Sequence[float] = SHARES,
     main_share: float | None = None,
     main: str = "sufficiency_gap",
-    absent: Absent = "moments",
+    absent: Absent = "mean",
     draws: int = 4,
     noise: float = 0.1,
     seeds: int = 0,
@@ -85,7 +86,7 @@ def judge(
     labels
         True classes, shape ``(n,)``, integers: says whether the classifier is worth explaining.
     training
-        Series whose moments stand in for what is absent, and that methods learn from, same time and channels; by
+        Series that stand in for what is absent, and that methods learn from, same time and channels; by
         default `x` itself.
     shares
         Of the numbers of a series that are kept or removed, ascending, each above 0 and below 1; at least one number.
@@ -94,8 +95,9 @@ def judge(
     main
         The measure that ranks.
     absent
-        What stands in for what is absent: ``"moments"`` draws normal numbers with those of the training series by step
-        and channel, ``"mean"`` is their mean, ``"zero"`` is 0.
+        What stands in for what is absent: ``"mean"`` of the training series by step and channel, ``"rows"`` the numbers of
+        a training series that is drawn, ``"moments"`` normal numbers with the moments of all, as in the paper of TimeX,
+        ``"zero"`` 0. Smooth series with such normal numbers in them are like none that the classifier knows.
     draws
         Draws that are averaged, at least 1; the same for all explainers.
     noise
@@ -156,8 +158,8 @@ def judge(
     notes = notes_on_classifier(classifier, whole, labels, weak_below)
     if training is None:
         notes.append(
-            "no training series were given: what stands in has the moments of the judged series, and methods that learn "
-            "learnt from them"
+            "no training series were given: what stands in is of the judged series, and methods that learn learnt from "
+            "them"
         )
     with ExitStack() as stack:
         tell: Progress = stack.enter_context(progress_bars()) if progress else lambda *_: None
@@ -181,6 +183,9 @@ def judge(
             draws=draws if stand_ins.varies else 1,
             seed=seed,
             tell=lambda done, total: tell("keep and remove", done, total),
+        )
+        notes += notes_on_stand_ins(
+            whole, without_reason(classifier, series, middle, stand_ins, seed), middle
         )
         classes = whole.probabilities.argmax(1)
         rows = np.sort(np.random.default_rng([seed, 4]).permutation(len(series))[:n_again])

@@ -21,7 +21,7 @@ import numpy as np
 
 from concordant.explanations.importance_order import importance_places
 from concordant.explanations.judging.agreement import agreements
-from concordant.explanations.judging.perturbation import kept_and_removed
+from concordant.explanations.judging.perturbation import behaviour, kept_and_removed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -112,6 +112,16 @@ def faithfulness(
                 done += 1
                 tell(done, total)
     return {name: Faithfulness(lost[name][0], lost[name][1], agreed[name]) for name in attributions}
+
+
+def without_reason(
+    classifier: Classifier, x: NDArray[Any], share: float, stand_ins: StandIns, seed: int
+) -> Behaviour:
+    """Return what a classifier does when a share of each series is kept, in places of no meaning."""
+    generator = np.random.default_rng([seed, 5])
+    places = importance_places(generator.random(x.shape), seed)
+    kept = np.where(places < n_first(share, x[0].size), x, stand_ins.draw(len(x), generator))
+    return behaviour(classifier, kept.astype(x.dtype))
 
 
 def area(curve: NDArray[np.float64], shares: Sequence[float]) -> NDArray[np.float64]:

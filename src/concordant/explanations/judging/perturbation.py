@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from concordant.explanations.classifiers import Classifier
 
-Absent: TypeAlias = Literal["moments", "mean", "zero"]
-"""What stands in: normal numbers with the moments of the training series, their mean, or 0."""
+Absent: TypeAlias = Literal["mean", "rows", "moments", "zero"]
+"""What stands in: the mean training series, another training series, normal numbers with the moments of all, or 0."""
 
 
 class Behaviour(NamedTuple):
@@ -43,21 +43,23 @@ def behaviour(classifier: Classifier, x: NDArray[Any]) -> Behaviour:
     return Behaviour(logits.double().softmax(-1).numpy(force=True), latents)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StandIns:
-    """What stands in for numbers that are not kept, by step and channel.
+    """What stands in for numbers that are not kept: each draw is a row and normal noise about it.
 
     Attributes
     ----------
-    mean, std
-        Shape ``(time, channel)``; without spread, every draw is the mean.
+    rows
+        One of them is drawn for each series, shape ``(n_rows, time, channel)``.
+    std
+        Of the noise by step and channel, shape ``(time, channel)``.
     """
 
-    mean: NDArray[np.float64]
+    rows: NDArray[np.float64]
     std: NDArray[np.float64]
 
     @classmethod
-    def of(cls, training: NDArray[Any], absent: Absent = "moments") -> StandIns:
+    def of(cls, training: NDArray[Any], absent: Absent = "mean") -> StandIns:
         """Return what stands in, after series of shape ``(n, time, channel)``; one series has no spread.
 
         Raises
@@ -69,24 +71,30 @@ class StandIns:
         --------
         >>> import numpy as np
         >>> StandIns.of(np.array([[[1.0]], [[3.0]]]), "mean")
-        StandIns(mean=array([[2.]]), std=array([[0.]]))
+        StandIns(rows=array([[[2.]]]), std=array([[0.]]))
         """
         if absent not in get_args(Absent):
             message = f"absent must be one of {', '.join(get_args(Absent))}, got {absent!r}"
             raise ConfigError(message)
-        mean = training.mean(0, dtype=np.float64)
-        none = np.zeros_like(mean)
+        none = np.zeros(training.shape[1:])
+        if absent == "rows":
+            return cls(training.astype(np.float64), none)
+        mean = training.mean(0, dtype=np.float64)[None]
         spread = training.std(0, dtype=np.float64, ddof=1) if len(training) > 1 else none
-        return cls(none if absent == "zero" else mean, spread if absent == "moments" else none)
+        return cls(none[None] if absent == "zero" else mean, spread if absent == "moments" else none)
 
     @property
     def varies(self) -> bool:
         """Whether one draw differs from another."""
-        return bool(self.std.any())
+        return bool(self.std.any()) or len(self.rows) > 1
 
     def draw(self, n: int, generator: np.random.Generator) -> NDArray[np.float64]:
         """Return n draws, shape ``(n, time, channel)``."""
-        return self.mean + self.std * generator.standard_normal((n, *self.mean.shape))
+        drawn = self.rows[generator.integers(len(self.rows), size=n)]
+        if not self.std.any():
+            return drawn
+        noisy: NDArray[np.float64] = drawn + self.std * generator.standard_normal(drawn.shape)
+        return noisy
 
 
 def kept_and_removed(
