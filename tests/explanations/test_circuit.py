@@ -254,6 +254,15 @@ def test_scores_are_those_of_other_libraries() -> None:
     answers = np.concatenate([np.r_[np.ones(r), np.zeros(k - r)] for k, r in zip(n, right, strict=True)])
     assert found.auroc == pytest.approx(roc_auc_score(answers, np.repeat(p, n)))
     assert found.spearman.low < found.spearman.value < found.spearman.high
+    table = found.table()
+    assert table["score"].to_list() == [
+        "spearman",
+        "pearson",
+        "binned_spearman",
+        "auroc",
+        "calibration_error",
+    ]
+    assert table["low"].null_count() == 3
 
 
 def test_calibration_by_hand() -> None:

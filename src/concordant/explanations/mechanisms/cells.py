@@ -50,7 +50,7 @@ def cells_of(rows: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
     [(1, 0.5, 2, 1), (2, 4.0, 1, 1)]
     """
     if "right" in rows.columns:
-        rows = rows.with_columns(n=pl.lit(1), n_right=pl.col("right").cast(pl.Int64)).drop("right")
+        rows = rows.with_columns(n=pl.lit(1, pl.Int64), n_right=pl.col("right").cast(pl.Int64)).drop("right")
     check_columns(rows, [*by, *COUNTS])
     others = [name for name in rows.columns if name not in (*by, *COUNTS)]
     numbers = [name for name in others if rows[name].dtype.is_numeric()]

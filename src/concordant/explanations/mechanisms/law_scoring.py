@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
+import polars as pl
 
 from concordant.core.errors import ConfigError, DataError, nearest
 from concordant.core.statistics import Estimate, bootstrap, expected_calibration_error, spearman_rho
 from concordant.explanations.mechanisms.cells import counts_of
 
 if TYPE_CHECKING:
-    import polars as pl
     from numpy.typing import ArrayLike, NDArray
 
     Floats = NDArray[np.float64]
@@ -49,6 +49,14 @@ class LawScores:
     calibration_error: float
     n_cells: int
 
+    def table(self) -> pl.DataFrame:
+        """Return one row a score: ``score``, ``value``, and ``low`` and ``high`` where there is an interval."""
+        estimates = {"spearman": self.spearman, "pearson": self.pearson}
+        points = ("binned_spearman", "auroc", "calibration_error")
+        rows = [(name, each.value, each.low, each.high) for name, each in estimates.items()]
+        rows += [(name, getattr(self, name), None, None) for name in points]
+        return pl.DataFrame(rows, schema=["score", "value", "low", "high"], orient="row")
+
 
 def law_scores(
     cells: pl.DataFrame,
@@ -82,7 +90,6 @@ def law_scores(
 
     Examples
     --------
-    >>> import polars as pl
     >>> cells = pl.DataFrame({"n": 10, "n_right": [1, 4, 6, 9]})
     >>> found = law_scores(cells, [0.2, 0.3, 0.5, 0.9], n_bins=2, n_replicates=200)
     >>> found.spearman.value, found.binned_spearman, round(found.auroc, 3)
@@ -140,7 +147,6 @@ def compare_laws(
 
     Examples
     --------
-    >>> import polars as pl
     >>> cells = pl.DataFrame({"n": 10, "n_right": [1, 2, 4, 5, 6, 7, 8, 9]})
     >>> right_way = cells["n_right"] / 10
     >>> compare_laws(cells, right_way, 1 - right_way, n_replicates=200).value
