@@ -15,9 +15,8 @@ if TYPE_CHECKING:
 
     from concordant.explanations.classifiers import Classifier
 
-LEARNERS = ("timex", "timex++")
 EPOCHS, BATCH_SIZE, FEWEST_STEPS = 50, 64, 1000
-"""Epochs and series a step of what learns by default, and the steps that it takes at least."""
+"""Epochs of TimeX and series a step, where they are left open, and the steps that it takes at least."""
 
 
 def series(
@@ -186,19 +185,18 @@ def _options(texts: Sequence[str]) -> dict[str, dict[str, Any]]:
 
 
 def _train_enough(options: dict[str, dict[str, Any]], methods: Sequence[str], n: int) -> None:
-    """Let methods that learn go over a small set more often, where it is left open how often."""
-    for name in LEARNERS:
-        if name in methods and "epochs" not in options.get(name, {}):
-            given = options.setdefault(name, {})
-            size = given.get("batch_size")
-            steps = -(-n // (size if isinstance(size, int) and size > 0 else BATCH_SIZE))
-            given["epochs"] = max(EPOCHS, -(-FEWEST_STEPS // steps))
+    """Let TimeX go over a small set more often, where it is left open how often."""
+    if "timex" in methods and "epochs" not in options.get("timex", {}):
+        given = options.setdefault("timex", {})
+        size = given.get("batch_size")
+        steps = -(-n // (size if isinstance(size, int) and size > 0 else BATCH_SIZE))
+        given["epochs"] = max(EPOCHS, -(-FEWEST_STEPS // steps))
 
 
 def _command(given: dict[str, Any]) -> str:
     """Return the command that does the same again."""
     words = ["concordant", "explain", given["model"], str(given["data"])]
-    for name in ("train", "compare", "latent", "labels", "limit", "output"):
+    for name in ("train", "compare", "latent", "labels", "absent", "limit", "output"):
         if given[name] is not None:
             words += [f"--{name}", str(given[name])]
     if given["absent"] != "mean":
