@@ -61,8 +61,14 @@ def spectra_spec(report: SpectrumReport, *, growth: Sequence[float] | None = Non
         for value in found.tolist():
             sign = "zero" if abs(value) <= zero else "positive" if value > 0 else "negative"
             values.append({"layer": name, "value": value, "sign": sign})
-    y = {"field": "layer", "type": "nominal", "sort": layers, "title": None, "axis": {"labelLimit": 300}}
-    sign = {"field": "sign", "type": "nominal", "title": None}
+    y: dict[str, Any] = {
+        "field": "layer",
+        "type": "nominal",
+        "sort": layers,
+        "title": None,
+        "axis": {"labelLimit": 300},
+    }
+    colour: dict[str, Any] = {"field": "sign", "type": "nominal", "title": None}
     panel: dict[str, Any] = {
         "data": {"values": values},
         "height": ROW * len(layers),
@@ -75,7 +81,7 @@ def spectra_spec(report: SpectrumReport, *, growth: Sequence[float] | None = Non
                 "title": "eigenvalues of the symmetric part of S_C' S_B",
             },
             "y": y,
-            "color": sign | {"scale": {"domain": list(SIGNS), "range": list(SIGNS.values())}},
+            "color": colour | {"scale": {"domain": list(SIGNS), "range": list(SIGNS.values())}},
         },
     }
     whole = {"$schema": SCHEMA, "config": CONFIG}

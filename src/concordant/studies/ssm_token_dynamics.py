@@ -98,7 +98,7 @@ def one_channel(n_starts: int, seed: int) -> dict[str, float]:
     x0 = np.random.default_rng(seed).uniform(0.5, 1.5, (n_starts, TOKENS, 1))
 
     def follow(mu: float, s_delta: float, **options: Any) -> Trajectories:
-        options = {"t_end": LATE, "times": [0.0, LATE]} | options
+        options = {"t_end": LATE, "times": [0.0, LATE], **options}
         return token_dynamics(x0, s_delta=s_delta, s_b=1.0, s_c=mu, **options)
 
     shrinking = [follow(-1.0, s_delta) for s_delta in (1.0, -1.0)]
@@ -213,7 +213,7 @@ def _your_texts(seed: int) -> dict[str, float]:
         model = held(paper_mamba(n_words, seed=seed), kind)
         trained(model, train, epochs=25, batch=128, rate=1.5e-3, weight_decay=0.25, device="auto", seed=seed)
         device = next(model.parameters()).device
-        losses = [mean_loss(model, part.to(device)) for part in test.split(16)]
+        losses = [mean_loss(model, part.to(device)) for part in torch.split(test, 16)]
         found[f"{kind}.perplexity"] = math.exp(torch.tensor(losses).mean().item())
         found |= _spectrum(kind, model, test[:16].numpy())
     return found

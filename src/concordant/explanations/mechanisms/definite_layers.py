@@ -46,6 +46,7 @@ class DefiniteProjection(nn.Module):
     """
 
     signs: Tensor
+    scale: Tensor
 
     def __init__(self, rank: int, states: int, signs: Tensor, scale: float, floor: float) -> None:
         super().__init__()
@@ -61,7 +62,7 @@ class DefiniteProjection(nn.Module):
 
     def right_inverse(self, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Keep the step and what C reads above the diagonal; w starts at 0."""
-        step, _, read = weight.split([self.rank, self.states, self.states])
+        step, _, read = torch.split(weight, [self.rank, self.states, self.states])
         return step, read.triu(1), weight.new_zeros(self.states)
 
 

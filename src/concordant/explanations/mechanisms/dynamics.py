@@ -60,7 +60,7 @@ class Trajectories:
     @property
     def norms(self) -> Floats:
         """Euclidean norm of each token, shape ``(..., n_times, tokens)``."""
-        return np.linalg.norm(self.x, axis=-1)
+        return np.asarray(np.linalg.norm(self.x, axis=-1))
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Weights:
         form = _earlier(x.shape[1]) * ((x @ self.s_c.T) @ (x @ self.s_b.T).swapaxes(1, 2))
         # Above the diagonal, where the form is zero, the exponent would be positive.
         gone = np.minimum(until[:, None, :] - until[:, :, None], 0.0)
-        return np.einsum("bli,blid,bid->bld", form, np.exp(self.a * gone), step * x)
+        return np.asarray(np.einsum("bli,blid,bid->bld", form, np.exp(self.a * gone), step * x))
 
 
 def token_dynamics(

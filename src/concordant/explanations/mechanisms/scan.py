@@ -108,7 +108,7 @@ class _Recurrence(torch.autograd.Function):
         return h
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
         kept, h = ctx.saved_tensors
         to_written = ctx.solve(kept, grad, backwards=True)

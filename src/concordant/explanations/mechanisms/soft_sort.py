@@ -127,7 +127,8 @@ class SoftSort(nn.Module):
 
     def order(self, tokens: Tensor) -> Tensor:
         """Return the soft permutation of tokens, shape ``(batch, tokens, tokens)``."""
-        return soft_permutation(self.steps(tokens) @ self.score, temperature=self.temperature)
+        steps: Tensor = self.steps(tokens)
+        return soft_permutation(steps @ self.score, temperature=self.temperature)
 
 
 _LEAK = "later tokens would come before earlier ones, so a token would be predicted from itself"
@@ -161,9 +162,5 @@ def looks_only_back(block: Callable[[Tensor], Tensor], channels: int) -> bool:
 
 def _predicts_next(block: Any) -> bool:
     """Say whether a module holds a model of transformers that generates text."""
-    if not isinstance(block, nn.Module):
-        return False
-    return any(
-        callable(getattr(module, "can_generate", None)) and module.can_generate()
-        for module in block.modules()
-    )
+    modules: list[Any] = list(block.modules()) if isinstance(block, nn.Module) else []
+    return any(hasattr(module, "can_generate") and module.can_generate() for module in modules)

@@ -115,7 +115,8 @@ def symmetric_eigenvalues(s_b: Tensor, s_c: Tensor) -> Tensor:
     both = torch.cat([s_c, s_b]).double()
     upper = torch.linalg.qr(both.T, mode="r").R
     swapped = upper.roll(len(s_b), dims=1)
-    return torch.linalg.eigvalsh((upper @ swapped.T) / 2)
+    eigenvalues: Tensor = torch.linalg.eigvalsh((upper @ swapped.T) / 2)
+    return eigenvalues
 
 
 def spectrum_report(
