@@ -39,8 +39,8 @@ class LoadedClassifier:
         What reports call it.
     model
         A torch classifier, an estimator, an ONNX graph, or a function.
-    classes
-        Names of its classes, in its order, or None where it does not tell.
+    named
+        Names of its classes, in its order, or None where it does not tell them before it is asked.
     columns
         Names of the columns of the tables that it takes, or None where it does not tell.
     fingerprint
@@ -49,9 +49,14 @@ class LoadedClassifier:
 
     name: str
     model: Any
-    classes: list[Any] | None
+    named: list[Any] | None
     columns: list[str] | None
     fingerprint: str
+
+    @property
+    def classes(self) -> list[Any] | None:
+        """Names of its classes, in its order, or None where it does not tell; a graph may tell once it was asked."""
+        return _listed(self.model.classes) if isinstance(self.model, OnnxModel) else self.named
 
     def beside(
         self, data: SeriesSet, *, latent: str | None = None, channels_first: bool = False
@@ -98,7 +103,9 @@ class LoadedClassifier:
             message = f"--latent names a module of a torch classifier, and {self.name} is none"
             raise ConfigError(message)
         if isinstance(self.model, OnnxModel):
-            return _of_onnx(self.model, data, channels_first=channels_first)
+            graph = _of_onnx(self.model, data, channels_first=channels_first)
+            graph.probabilities(data.x[:1])
+            return graph
         if not hasattr(self.model, "predict_proba"):
             return as_classifier(
                 self.model, name=self.name, layout=_layout(data, channels_first=channels_first)
