@@ -301,7 +301,7 @@ class TimeX:
         return Behaviour(latent, logits.softmax(-1))
 
     def landmarks(self) -> Landmarks:
-        """Return the landmarks that are in use, and the training rows that are nearest to each.
+        """Return the landmarks that are in use, and the training rows nearest to each.
 
         Raises
         ------
@@ -392,9 +392,9 @@ class TimeX:
         return {"loss": self.objective.total(parts), **parts}
 
     def _parts(
-        self, net: TimeXNetwork, x: Tensor, seen: Behaviour, generator: torch.Generator
+        self, net: TimeXNetwork, x: Tensor, seen: Behaviour, draws: torch.Generator
     ) -> dict[str, Tensor]:
-        return self.objective.parts(net, x, seen, self._masking, self._baseline, generator)
+        return self.objective.parts(net, x, seen, self._masking, self._baseline, draws)
 
     def _validation_loss(self, net: TimeXNetwork, x: Tensor, seen: Behaviour) -> Tensor:
         generator = torch.Generator(x.device).manual_seed(self._draws_seed)  # the same draws at every epoch
