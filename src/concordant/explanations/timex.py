@@ -156,10 +156,9 @@ class TimeX:
             raise ConfigError(message)
         self.masking, self.n_landmarks = masking, n_landmarks
         self.size = {"layers": layers, "feedforward": feedforward, "dropout": dropout}
-        self.epochs, self.batch_size = epochs, batch_size
+        self.epochs, self.batch_size, self.seed, self.progress = epochs, batch_size, seed, progress
         self.schedule: str | Schedule = schedule
         self.optimizer = partial(torch.optim.AdamW, lr=learning_rate, weight_decay=weight_decay, fused=True)
-        self.seed, self.progress = seed, progress
         self.history: History | None = None
         self._net: TimeXNetwork
         self._landmarks: Landmarks | None = None
