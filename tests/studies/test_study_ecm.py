@@ -104,7 +104,7 @@ def made_grid(seed=0):
                     "tokens": 2 if one.reasoning == "direct" else 8,
                     "right": bool(rng.random() < 1 / (1 + np.exp(-logit))),
                 }
-                for i in range(40)
+                for i in range(25)
             ]
     rows.append({**rows[-1], "samples": 3, "strategy": "a vote"})
     return pl.DataFrame(rows)
@@ -112,7 +112,7 @@ def made_grid(seed=0):
 
 def test_laws_on_a_made_grid() -> None:
     grid = made_grid()
-    found = study.measured(grid, ("length",), starts=2, seed=0)
+    found = study.measured(grid, ("length",), starts=1, seed=0)
     assert found["circuit.rank_score"] > 0.8
     assert found["logistic.rank_score"] > 0.8
     assert found["constant.rank_score"] == 0
@@ -142,3 +142,20 @@ def test_full_scale_says_what_it_needs(monkeypatch) -> None:
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(ConfigError, match="at full scale needs a language model"):
         study.ecm(Scale.full, 0)
+
+
+def test_full_scale_asks_a_model_of_yours(tmp_path, monkeypatch) -> None:
+    rows = [
+        {"question": f"what is {a} + 2 ?", "answer": f"It is <<{a}+2={a + 2}>>{a + 2}.\n#### {a + 2}"}
+        for a in range(9)
+    ]
+    pl.DataFrame(rows).write_ndjson(tmp_path / "gsm.jsonl")
+    monkeypatch.setenv("CONCORDANT_ECM_MODEL", "pocket:250k-base")
+    for name in ("CONCORDANT_ECM_SHOWN", "CONCORDANT_ECM_TEST"):
+        monkeypatch.setenv(name, str(tmp_path / "gsm.jsonl"))
+    monkeypatch.setattr(study, "FULL_ITEMS", 3)
+    monkeypatch.setattr(study, "FULL_TOKENS", 4)
+    grid = study._your_grid(study.Sizes(ks=(0, 1), voted_ks=(1,), samples=2), 0)
+    assert len(grid) == 3 * (2 * (1 + 3) + 2)
+    assert grid["operations"].unique().to_list() == [1]
+    assert set(grid["samples"]) == {1, 2}

@@ -32,7 +32,7 @@ NAMES = {
 }
 """What environment variables name at full scale. Answers stand behind ``####``, calculations in ``<<48/2=24>>``."""
 
-FULL_ITEMS = 500
+FULL_ITEMS, FULL_TOKENS = 500, 512
 PUBLISHED = ("bge", "skill")
 """Whose published weights of flux are tried: the lowest and the highest."""
 SAME = 0.03
@@ -261,7 +261,7 @@ def _your_grid(n: Sizes, seed: int) -> pl.DataFrame:
         descriptors=["operations", "largest"],
         wording=wording,
         grader="number",
-        max_tokens=512,
+        max_tokens=FULL_TOKENS,
         seed=seed,
     )
 

@@ -53,7 +53,9 @@ class LawScores:
         """Return one row a score: ``score``, ``value``, and ``low`` and ``high`` where there is an interval."""
         estimates = {"spearman": self.spearman, "pearson": self.pearson}
         points = ("binned_spearman", "auroc", "calibration_error")
-        rows = [(name, each.value, each.low, each.high) for name, each in estimates.items()]
+        rows: list[tuple[str, float, float | None, float | None]] = [
+            (name, each.value, each.low, each.high) for name, each in estimates.items()
+        ]
         rows += [(name, getattr(self, name), None, None) for name in points]
         return pl.DataFrame(rows, schema=["score", "value", "low", "high"], orient="row")
 
