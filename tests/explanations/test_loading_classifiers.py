@@ -8,9 +8,11 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from concordant.core.errors import ConfigError, DataError, ModelError
+from concordant.explanations.attribution_file import AttributionFile
 from concordant.explanations.classifiers import BlackBox
 from concordant.explanations.explaining import default_method, explain_set, fitting_methods
 from concordant.explanations.loading import LoadedClassifier, load_classifier
+from concordant.explanations.registry import method
 from concordant.explanations.series_set import SeriesSet
 from concordant.models.onnx import OnnxModel
 from concordant.models.torch_file import TorchClassifier
@@ -161,3 +163,35 @@ def test_one_method_that_fails_may_be_left_out() -> None:
         explain_set(ends, DATA, ["gradient", "occlusion"])
     with pytest.raises(ConfigError, match="no method could explain ends"):
         explain_set(ends, DATA, ["gradient"], leave_out=True)
+
+
+def test_what_was_said_once_is_not_asked_again(tmp_path) -> None:
+    made = []
+
+    class Size:
+        def explain(self, x):
+            return np.abs(x)
+
+    @method("size", learns=True)
+    def size(classifier, x, seed, scale=1):
+        """Say that large numbers decide."""
+        made.append((seed, scale))
+        return Size()
+
+    x = np.random.default_rng(1).normal(size=(40, 5, 2))
+    data, box = SeriesSet("made", x, ("a", "b")), BlackBox(ends)
+
+    def explained(**options):
+        file = AttributionFile(tmp_path / "attributions.npz", np.arange(40))
+        return explain_set(
+            box, data, [size], kept=file, fingerprint="print", options={"size": options}, seeds=2
+        )
+
+    first = explained()
+    assert made == [(0, 1), (1, 1), (2, 1)]
+    again = explained()
+    assert made == [(0, 1), (1, 1), (2, 1)]
+    assert first.judged.measures.equals(again.judged.measures)
+    assert "seed_stability_score" in again.judged.measures["measure"].to_list()
+    explained(scale=3)
+    assert made[3:] == [(0, 3), (1, 3), (2, 3)]

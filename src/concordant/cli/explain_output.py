@@ -68,8 +68,9 @@ def own_folder(folder: Path, names: Sequence[str], what: str) -> None:
 def open_folder(folder: Path, rows: NDArray[Any]) -> AttributionFile:
     """Return the file of attributions in a folder, which must hold nothing but an explanation."""
     from concordant.explanations.attribution_file import AttributionFile
+    from concordant.explanations.one_method import AGAIN
 
-    own_folder(folder, (ATTRIBUTIONS, DOCUMENT, REPORT, *MEASURES), "an explanation")
+    own_folder(folder, (ATTRIBUTIONS, AGAIN, DOCUMENT, REPORT, *MEASURES), "an explanation")
     return AttributionFile(folder / ATTRIBUTIONS, rows)
 
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from concordant.core.errors import ConcordantError, ConfigError, DataError, first_line
+from concordant.core.errors import ConcordantError, ConfigError, DataError
 from concordant.core.model import digest
 from concordant.explanations.accuracy import accuracy_warnings
-from concordant.explanations.attribution_file import Attributed, AttributionFile
+from concordant.explanations.attribution_file import AttributionFile
 from concordant.explanations.classifiers import Classifier, as_classifier
-from concordant.explanations.explained import Explained, LandmarkExamples
-from concordant.explanations.judging.candidates import RANDOM, attribution_of
+from concordant.explanations.explained import Explained
+from concordant.explanations.judging.candidates import RANDOM
+from concordant.explanations.one_method import AGAIN, OneMethod
 from concordant.explanations.registry import Method, find_method, method_names
 from concordant.explanations.series_files import with_classes
 from concordant.models.fingerprints import fingerprint as fingerprint_of
@@ -23,13 +21,9 @@ from concordant.models.fingerprints import fingerprint as fingerprint_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from numpy.typing import NDArray
-
-    from concordant.explanations.explainer import Explainer
     from concordant.explanations.judging.perturbation import Absent
     from concordant.explanations.series_set import SeriesSet
 
-N_EXAMPLES = 5
 STAND_INS = {
     "mean": "the mean training series",
     "rows": "the numbers of a training series that is drawn",
@@ -140,32 +134,21 @@ def explain_set(
     chosen = chosen or [find_method(default_method(classifier, is_table=data.is_table))]
     given = dict(options or {})
     _check_options(given, chosen)
-    about = (fingerprint or fingerprint_of(model), fingerprint_of([data.x, known.x]), seed)
-    attributions: dict[str, NDArray[Any]] = {}
-    entries: dict[str, Method] = {}
-    seconds: dict[str, float] = {}
-    landmarks: dict[str, LandmarkExamples] = {}
+    key = digest(fingerprint or fingerprint_of(model), fingerprint_of([data.x, known.x]), seed)
+    again = None if kept is None else AttributionFile(kept.path.with_name(AGAIN), kept.rows)
+    asked: dict[str, OneMethod] = {}
     for method in chosen:
         extra = dict(given.get(method.name, {}))
-        work = _Work(method, classifier, known.x, data.x, seed, extra, progress=progress)
-        key = digest(*about, method.name, extra)
-        made = None if kept is None else kept.get(method.name, key)
-        if made is None:
-            try:
-                made = work.attributed()
-            except ConcordantError as error:
-                if not leave_out:
-                    raise
-                warnings.append(f"{method.name} was left out: {error}")
-                continue
-            if kept is not None:
-                kept.put(method.name, key, made)
-        work.attribution = made.attribution
-        attributions[method.name], seconds[method.name] = made.attribution, made.seconds
-        entries[method.name] = replace(method, build=work.again)
-        if made.landmarks is not None:
-            landmarks[method.name] = made.landmarks
-    if not attributions:
+        one = OneMethod(method, extra, classifier, known.x, data.x, seed, key, kept, again, progress)
+        try:
+            one.said  # noqa: B018 - it is kept there
+        except ConcordantError as error:
+            if not leave_out:
+                raise
+            warnings.append(f"{method.name} was left out: {error}")
+        else:
+            asked[method.name] = one
+    if not asked:
         message = f"no method could explain {classifier.name}: {'; '.join(warnings)}"
         raise ConfigError(message)
     judged = None
@@ -177,7 +160,7 @@ def explain_set(
         from concordant.explanations.judging import judge as compare
 
         judged = compare(
-            entries,
+            {name: one.judged() for name, one in asked.items()},
             classifier,
             data.x,
             data.truth,
@@ -196,11 +179,11 @@ def explain_set(
         classifier.name,
         data,
         probabilities,
-        attributions,
+        {name: one.said.attribution for name, one in asked.items()},
         judged,
-        landmarks,
+        {name: one.said.landmarks for name, one in asked.items() if one.said.landmarks is not None},
         tuple(warnings),
-        seconds,
+        {name: one.said.seconds for name, one in asked.items()},
         dict(settings or {}),
     )
 
@@ -235,81 +218,6 @@ def fitting_methods(classifier: Classifier) -> tuple[list[str], list[str]]:
         else:
             unfit.setdefault(reason.removeprefix(f"{name} "), []).append(name)
     return fitting, [f"{', '.join(names)}: each {reason}" for reason, names in unfit.items()]
-
-
-class _Work:
-    """One method on one set: its explainer is made when something asks for it, and once."""
-
-    def __init__(
-        self,
-        method: Method,
-        classifier: Classifier,
-        training: NDArray[Any],
-        x: NDArray[Any],
-        seed: int,
-        options: dict[str, Any],
-        *,
-        progress: bool,
-    ) -> None:
-        self.method, self.classifier, self.training, self.x = method, classifier, training, x
-        self.seed, self.options = seed, options
-        self.shown = {"progress": True, **options} if progress and method.shows_progress else options
-        self.attribution: NDArray[Any] | None = None
-
-    @cached_property
-    def explainer(self) -> Explainer:
-        try:
-            return self.method(self.classifier, self.training, self.seed, **self.shown)
-        except (TypeError, ValueError) as error:
-            if not self.options:
-                raise
-            message = f"{self.method.name} cannot be made with {self.options}: {first_line(error)}"
-            raise ConfigError(message) from error
-
-    def attributed(self) -> Attributed:
-        started = time.perf_counter()
-        attribution = attribution_of(self.method.name, self.explainer.explain(self.x), self.x)
-        seconds = time.perf_counter() - started
-        return Attributed(attribution.astype(np.float32), seconds, _landmarks(self.explainer, self.x))
-
-    def again(self, classifier: Any, training: Any, seed: int) -> Explainer:
-        """Make the explainer anew, but give this one back where nothing is new."""
-        if classifier is self.classifier and seed == self.seed:
-            return _Remembered(self)
-        return self.method(classifier, training, seed, **self.options)
-
-
-class _Remembered:
-    """An explainer that does not explain again what it has explained."""
-
-    def __init__(self, work: _Work) -> None:
-        self._work = work
-
-    def explain(self, x: Any) -> NDArray[Any]:
-        work = self._work
-        if work.attribution is not None and np.array_equal(x, work.x):
-            return work.attribution
-        return work.explainer.explain(x)
-
-
-def _landmarks(explainer: Any, x: NDArray[Any]) -> LandmarkExamples | None:
-    """Return the series whose explanations are nearest to each landmark, of landmarks that are nearest to any."""
-    if not hasattr(explainer, "landmarks") or not getattr(explainer, "n_landmarks", 0):
-        return None
-    vectors = explainer.landmarks().vectors
-    latent = explainer.surrogate(x).latent.numpy(force=True)
-    if not len(vectors):
-        return None
-    cosines = _unit(vectors) @ _unit(latent).T
-    n_near = np.bincount(cosines.argmax(0), minlength=len(vectors))
-    used = np.argsort(-n_near, kind="stable")[: np.count_nonzero(n_near)]
-    rows = np.argsort(-cosines[used], axis=1, kind="stable")[:, :N_EXAMPLES]
-    return LandmarkExamples(rows, np.take_along_axis(cosines[used], rows, axis=1), n_near[used])
-
-
-def _unit(vectors: NDArray[Any]) -> NDArray[np.float64]:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.maximum(lengths, 1e-12), np.float64)
 
 
 def _tells_apart(classifier: Classifier, known: SeriesSet) -> None:
