@@ -116,6 +116,12 @@ def test_mamba_gives_the_same_with_our_scan():
         with_selective_scan(linear(2, 2))
 
 
+def test_half_precision_scans_in_single_precision():
+    model = mamba().bfloat16()
+    expected = model(IDS).logits
+    torch.testing.assert_close(with_selective_scan(model)(IDS).logits, expected, rtol=0.02, atol=0.02)
+
+
 # -- spectra ------------------------------------------------------------------------------------------------
 
 
@@ -286,6 +292,10 @@ def test_what_definite_refuses():
         definite(mamba(), "positiv")
     with pytest.raises(ConfigError, match="floor"):
         definite(mamba(), "positive", floor=-1.0)
+    with torch.random.fork_rng():
+        narrow = MambaForCausalLM(MambaConfig(**SIZE | {"hidden_size": 4, "state_size": 9}))
+    with pytest.raises(ConfigError, match=r"'backbone\.layers\.0\.mixer' has 9 and 8"):
+        definite(narrow, "positive")
 
 
 # -- norms by depth -----------------------------------------------------------------------------------------

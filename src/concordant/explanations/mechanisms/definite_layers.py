@@ -90,7 +90,7 @@ def definite(
     Raises
     ------
     ConfigError
-        If there is no such kind, the floor is negative, or a layer is held already.
+        If there is no such kind, the floor is negative, or a layer is held already or has more states than channels.
     ModelError
         If the model has no such layers.
 
@@ -114,6 +114,10 @@ def definite(
     for name, layer in layers.items():
         if parametrize.is_parametrized(layer.x_proj, "weight"):
             message = f"x_proj of the layer {name!r} is parametrized already: call undo_definite on it first"
+            raise ConfigError(message)
+        states, channels = layer.A_log.shape[-1], layer.x_proj.in_features
+        if states > channels:
+            message = f"a layer can be held with at most as many states as channels; {name!r} has {states} and {channels}"
             raise ConfigError(message)
     for layer in layers.values():
         _hold(layer, kind, floor, match=match)

@@ -189,5 +189,8 @@ class _Mixed:
         x = m.act(m.conv1d(x.transpose(1, 2))[..., : x.shape[1]].transpose(1, 2))
         rank, states = m.dt_proj.in_features, m.A_log.shape[1]
         step, b, c = m.x_proj(x).split([rank, states, states], dim=-1)
-        y = selective_scan(x, nn.functional.softplus(m.dt_proj(step)), -m.A_log.exp(), b, c)
-        return m.out_proj((y + m.D * x) * m.act(gate))
+        delta = nn.functional.softplus(m.dt_proj(step))
+        # States add up many small steps: at least single precision.
+        precise = torch.promote_types(x.dtype, torch.float32)
+        y = selective_scan(*(part.to(precise) for part in (x, delta, -m.A_log.to(precise).exp(), b, c)))
+        return m.out_proj((y.to(x.dtype) + m.D * x) * m.act(gate))
