@@ -131,7 +131,10 @@ def series(
             "seed": str(seed),
             "absent": absent,
             "classifier": loaded.fingerprint,
-            **{f"options of {name}": str(given) for name, given in options.items()},
+            **{
+                f"options of {name}": ", ".join(f"{option}={value}" for option, value in given.items())
+                for name, given in options.items()
+            },
             **({"left out": "; ".join(left_out)} if left_out else {}),
         }
         explained = explain_set(
