@@ -88,6 +88,14 @@ def test_planted_votes_are_found() -> None:
     np.testing.assert_allclose(nine, found["votes: share"] * one / 9 + found["votes: offset"])
 
 
+def test_votes_that_were_not_fitted_are_foretold_as_published() -> None:
+    fitted = fitted_once()
+    cells = planted()
+    voted = fitted.resistance(cells.with_columns(samples=pl.lit(4)))
+    np.testing.assert_allclose(voted, 2 * fitted.resistance(cells) / 4 + 1)
+    assert not fitted.summary()["parameter"].str.starts_with("votes").any()
+
+
 def test_power_is_voltage_squared_over_resistance() -> None:
     cells = planted()
     fitted = fitted_once()

@@ -45,6 +45,8 @@ LARGEST = 1e4
 """Of a weight, where flux and descriptors are at most 1."""
 STEEPEST = 50.0
 """Of the slope of the link."""
+PUBLISHED_VOTES = 2.0, 1.0
+"""Share and offset of votes as they were published, which hold where no votes were fitted."""
 EDGE = 1e-4
 """What is nearer to its bound than this, and as likely there, is put there."""
 SMALL_RESIDUAL = 1e-5
@@ -124,7 +126,8 @@ class CircuitModel(BaseEstimator):  # type: ignore[misc]
         ----------
         cells
             With ``n``, ``n_right``, ``flux``, the descriptors and the way of reasoning; where there is a column
-            ``samples``, it says how many answers were voted on.
+            ``samples``, it says how many answers were voted on. Where none were, votes are foretold by
+            :math:`2 R / n + R_0`, as it was published.
         y
             Not used; here for the habits of scikit-learn.
 
@@ -227,7 +230,7 @@ class CircuitModel(BaseEstimator):  # type: ignore[misc]
             left_out = (self.without or {}).get(way, ())
             weights += [(0.0, 0.0 if name in left_out else LARGEST) for name in self.descriptors]
             weights.append((0.0, 0.0 if i == first else LARGEST))
-        votes = [(0.0, LARGEST)] * 2 if self.has_votes_ else [(1.0, 1.0), (0.0, 0.0)]
+        votes = [(0.0, LARGEST)] * 2 if self.has_votes_ else [(each, each) for each in PUBLISHED_VOTES]
         return [(-np.inf, np.inf), (1e-3, STEEPEST), (0.0, LARGEST), *weights, *votes]
 
     def _inputs(self, cells: pl.DataFrame) -> _Inputs:
