@@ -39,6 +39,7 @@ SCRIPTS = (
     "merging",
     "masking",
     "shapley",
+    "explaining",
     "judging",
 )
 KEPT = Path(__file__).parent / "figures.json"

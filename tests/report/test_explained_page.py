@@ -296,3 +296,10 @@ def test_a_page_of_five_methods_and_many_channels_stays_small():
     text = render(made_explained(data=data, attributions=attributions, judged=None, landmarks={}))
     assert "2 channels with less attribution left out." in text
     assert len(text) < 2_000_000
+
+
+def test_series_of_a_part_of_a_file_keep_their_numbers(made):
+    part = replace(made, data=replace(made.data, numbers=1000 + np.arange(len(made.data.x))))
+    page = render(part)
+    assert re.search(r"series 10\d\d", page)
+    assert not re.search(r"series \d{1,2}\b", page)

@@ -148,9 +148,12 @@ def landmark_examples(explainer: Any, x: NDArray[Any]) -> LandmarkExamples | Non
     if not len(vectors):
         return None
     cosines = _unit(vectors) @ _unit(explainer.surrogate(x).latent.numpy(force=True)).T
-    n_near = np.bincount(cosines.argmax(0), minlength=len(vectors))
+    nearest = cosines.argmax(0)
+    n_near = np.bincount(nearest, minlength=len(vectors))
     used = np.argsort(-n_near, kind="stable")[: np.count_nonzero(n_near)]
-    rows = np.argsort(-cosines[used], axis=1, kind="stable")[:, :N_EXAMPLES]
+    # Its own series first: the examples of two landmarks that lie close together would else be the same.
+    own = nearest == used[:, None]
+    rows = np.argsort(-cosines[used] - 3 * own, axis=1, kind="stable")[:, :N_EXAMPLES]
     return LandmarkExamples(rows, np.take_along_axis(cosines[used], rows, axis=1), n_near[used])
 
 

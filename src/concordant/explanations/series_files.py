@@ -208,6 +208,7 @@ def rows_of(data: SeriesSet, rows: NDArray[np.intp]) -> SeriesSet:
         x=data.x[rows],
         labels=None if data.labels is None else data.labels[rows],
         truth=None if data.truth is None else data.truth[rows],
+        numbers=np.asarray(rows) if data.numbers is None else data.numbers[rows],
     )
 
 

@@ -29,6 +29,8 @@ class SeriesSet:
         True where the class is in a series, shape of `x`, or None where that is not known.
     is_table
         Whether it is a table, so that the channels have no order in time.
+    numbers
+        By which numbers reports call the series, shape ``(n,)``, where they are a part of a file; else they are counted.
     """
 
     name: str
@@ -38,3 +40,15 @@ class SeriesSet:
     classes: tuple[str, ...] = ()
     truth: NDArray[Any] | None = None
     is_table: bool = False
+    numbers: NDArray[Any] | None = None
+
+    def number(self, row: int) -> int:
+        """Return by which number reports call a series.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> SeriesSet("part", np.zeros((2, 3, 1)), ("value",), numbers=np.array([7, 9])).number(1)
+        9
+        """
+        return row if self.numbers is None else int(self.numbers[row])

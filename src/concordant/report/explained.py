@@ -334,7 +334,7 @@ def _hidden(n: int, what: str, which: str = "") -> str:
 
 
 def _numbered(explained: Explained, row: int) -> str:
-    return f"{'row' if explained.data.is_table else 'series'} {row}"
+    return f"{'row' if explained.data.is_table else 'series'} {explained.data.number(row)}"
 
 
 def _unit(explained: Explained, n: int) -> str:

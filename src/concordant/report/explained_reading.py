@@ -16,8 +16,8 @@ SHADES = (
 )
 MEASURES = {
     "sufficiency_gap": (
-        "The classifier sees only the numbers that an explanation calls most important; the others are replaced by "
-        "draws from the training series. The gap is what the probability of its class loses, averaged over shares. "
+        "The classifier sees only the numbers that an explanation calls most important; others "
+        "stand in for the rest. The gap is what the probability of its class loses, averaged over shares. "
         "Small is good: what was kept was enough."
     ),
     "comprehensiveness_score": (
