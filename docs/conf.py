@@ -12,7 +12,14 @@ project = "concordant"
 author = copyright = "The concordant developers"
 release = version = version_of("concordant")
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton", "mathml", "timex_figures"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+    "mathml",
+    "timex_figures",
+]
 exclude_patterns = ["_build", "README.md"]
 html_theme = "furo"
 html_title = f"concordant {release}"
