@@ -34,7 +34,7 @@ class Standardised(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> model = Standardised(SeriesTransformer(1, 2, 20, seed=0), 1)
+    >>> model = StandardisedTransformer(SeriesTransformer(1, 2, 20, seed=0), 1)
     >>> model.scale_to(torch.tensor([[[1.0], [3.0]]]))
     >>> model.mean.item(), model(torch.zeros(4, 20, 1)).shape
     (2.0, torch.Size([4, 2]))
