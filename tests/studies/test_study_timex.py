@@ -125,7 +125,8 @@ def test_real_series_are_measured_where_their_folder_is_named(monkeypatch, tmp_p
         (tmp_path / name).write_text(text)
     monkeypatch.setattr(module, "REAL_EPOCHS", 2)
     found = module._real(tmp_path, "Some", 0)
-    assert {key.split(".")[0] for key in found} == {"some_timex", "some_random", "some_integrated_gradients"}
+    methods = {"classifier", "timex", "random", "integrated_gradients"}
+    assert {key.split(".")[0] for key in found} == {f"some_{name}" for name in methods}
     assert all(0 <= value <= 1 for value in found.values())
 
 

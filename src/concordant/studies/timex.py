@@ -21,15 +21,14 @@ from concordant.studies.timex_setting import FREQ_SHAPES, FULL, POCKET, SMALL_MA
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from concordant.explanations.series_data import MotifSeries
-    from concordant.explanations.series_transformer import SeriesTransformer
-    from concordant.explanations.ts_files import LabelledSeries
+    from concordant.explanations.series_set import SeriesSet
 
 SERIES_FOLDER = "CONCORDANT_SERIES"
 REAL_SETS = ("GunPoint", "ItalyPowerDemand")
-REAL_EPOCHS, REAL_SHARE = 200, 0.25
+REAL_EPOCHS, REAL_SHARE = 400, 0.25
 
 
 def _claims(set_name: str, prefix: str) -> list[Claim]:
@@ -158,7 +157,7 @@ def _judged(
 
 def _with_dynamask(
     setting: Setting,
-    model: SeriesTransformer,
+    model: nn.Module,
     attributions: dict[str, NDArray[np.float32]],
     test: MotifSeries,
     training: NDArray[np.float32],
@@ -182,7 +181,7 @@ def _with_dynamask(
     return found
 
 
-def _explainers(model: SeriesTransformer, options: dict[str, Any]) -> dict[str, Any]:
+def _explainers(model: nn.Module, options: dict[str, Any]) -> dict[str, Any]:
     from concordant.explanations.explainer import RandomExplanation
     from concordant.explanations.gradients import Gradient, IntegratedGradients
     from concordant.explanations.timex import TimeX
@@ -224,8 +223,8 @@ def _acted(
 
 def _occluded(
     name: str,
-    model: SeriesTransformer,
-    test: MotifSeries | LabelledSeries,
+    model: nn.Module,
+    test: MotifSeries | SeriesSet,
     attribution: NDArray[np.float32],
     training: NDArray[np.float32],
     share: float,
@@ -243,6 +242,7 @@ def _occluded(
         occlusion_curve,
     )
 
+    assert test.labels is not None
     curve = occlusion_curve(
         model, test.x, test.labels, attribution, training=training, quantiles=QUANTILES, seed=seed
     )
@@ -260,45 +260,24 @@ def _occluded(
 
 
 def _real(folder: Path, name: str, seed: int) -> dict[str, float]:
-    """Measure occlusion curves of a real set, on which the truth is not known."""
-    import torch
-
-    from concordant.explanations.series_transformer import SeriesTransformer, fit_classifier
-    from concordant.explanations.ts_files import read_ts
+    """Measure occlusion curves of a real set, on which the truth is not known, with a small convolution to explain."""
+    from concordant.explanations.series_files import read_series
+    from concordant.explanations.series_fit import fit_series
     from concordant.learn.randomness import child_seeds
 
-    network_seed, order_seed, mask_seed = child_seeds(seed, 3)
-    train = read_ts(folder / f"{name}_TRAIN.ts")
-    test = read_ts(folder / f"{name}_TEST.ts", classes=train.classes)
-    x, labels = torch.as_tensor(train.x), torch.as_tensor(train.labels)
-    model = SeriesTransformer(x.shape[-1], len(train.classes), x.shape[1], seed=network_seed)
-    # So few rows that none are held out: the epoch that fits them best is kept.
-    fit_classifier(
-        model,
-        x,
-        labels,
-        validation=(x, labels),
-        epochs=REAL_EPOCHS,
-        batch_size=16,
-        learning_rate=3e-3,
-        seed=order_seed,
-    )
-    explainers = _explainers(
-        model,
-        {
-            **FREQ_SHAPES.explainer,
-            "schedule": "constant",
-            "epochs": REAL_EPOCHS,
-            "batch_size": 32,
-            "seed": mask_seed,
-        },
-    )
-    found: dict[str, float] = {}
+    network_seed, mask_seed = child_seeds(seed, 2)
+    train, test = (read_series(folder / f"{name}_{part}.ts") for part in ("TRAIN", "TEST"))
+    fitted = fit_series(train, test=test, seed=network_seed)
+    assert fitted.test is not None
+    options = {**FREQ_SHAPES.explainer, "schedule": "constant", "epochs": REAL_EPOCHS, "batch_size": 16}
+    explainers = _explainers(fitted.module, {**options, "seed": mask_seed})
+    found = {f"{name.lower()}_classifier.accuracy": fitted.test.value}
     for kind in ("timex", "random", "integrated_gradients"):
         explainer = explainers[kind]
         if hasattr(explainer, "fit"):
             explainer.fit(train.x)
-        measured = _occluded(kind, model, test, explainer.explain(test.x), train.x, REAL_SHARE, mask_seed)
+        attribution = explainer.explain(test.x)
+        measured = _occluded(kind, fitted.module, test, attribution, train.x, REAL_SHARE, mask_seed)
         found |= {f"{name.lower()}_{key}": value for key, value in measured.items()}
     return found
 
