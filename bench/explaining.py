@@ -134,6 +134,7 @@ def rounds(ours: Callable[[], object], theirs: Callable[[], object], *, runs: in
 
 def balanced(model: SeriesTransformer, x: torch.Tensor) -> SeriesTransformer:
     """Move the last bias so that the classes of an untrained classifier differ, as TimeX asks."""
+    model.eval()  # dropout would move the mean
     with torch.no_grad():
-        model.head.layers[-1].bias -= model(x).mean(0)
+        model.head.layers[-1].bias -= model(x).median(0).values
     return model
