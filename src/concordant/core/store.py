@@ -18,7 +18,6 @@ from __future__ import annotations
 import errno
 import io
 import json
-import os
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -28,6 +27,7 @@ from filelock import FileLock, Timeout
 
 from concordant.core.errors import StoreError
 from concordant.core.items import Items
+from concordant.core.whole_files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -166,18 +166,9 @@ class RunFolder:
         self._replace(self.path / f"{name}.json", document)
 
     def _replace(self, path: Path, content: Any) -> None:
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         data = _encoded(content)  # in memory first: a full disk is then an OSError that says so
         with _explained(self.path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                with temporary.open("wb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-                temporary.replace(path)
-            finally:
-                temporary.unlink(missing_ok=True)
+            write_whole(path, data)
 
 
 def _encoded(content: Any) -> bytes:

@@ -8,13 +8,13 @@ at any moment leaves the last whole one.
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from concordant.core.errors import ConfigError, ModelError, StoreError, require
+from concordant.core.whole_files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,14 +36,8 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str,
     # Tied weights share memory, which the format refuses: each name gets a copy.
     copies = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
     data = safetensors.save(copies, metadata={"concordant": json.dumps({"format": FORMAT, **header})})
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
+        write_whole(path, data)
     except OSError as error:
         message = f"the checkpoint {path} cannot be written: {error.strerror or error}"
         raise StoreError(message) from None

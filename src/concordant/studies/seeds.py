@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from concordant.core.errors import StoreError
+from concordant.core.whole_files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,18 +94,9 @@ def write_json(path: Path, document: Any) -> None:
     StoreError
         If it cannot be written.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    text = json.dumps(document, indent=1, allow_nan=False)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with beside.open("w", encoding="utf-8", newline="\n") as file:
-                json.dump(document, file, indent=1, allow_nan=False)
-                file.write("\n")
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(path)
-        finally:
-            beside.unlink(missing_ok=True)
+        write_whole(path, f"{text}\n".encode())
     except OSError as error:
         message = f"{path} cannot be written: {error.strerror or error}; what was written before is kept"
         raise StoreError(message) from None
